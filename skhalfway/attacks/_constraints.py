@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from skhalfway._checks import meant
 from skhalfway._text import shown
 from skhalfway.attacks._named import check_unmasked
 from skhalfway.attacks._per_sample import read_values
@@ -275,13 +276,16 @@ class Header:
                     f"{where} names the column {shown(column)}, but the data has no column names; "
                     "pass a DataFrame, or positions"
                 )
-            if column not in self.names:
-                column = column.replace(" ", "_")  # the form in which LightGBM keeps names
-            if column not in self.names:
+            written = column if column in self.names else column.replace(" ", "_")  # as LightGBM keeps names
+            if written not in self.names:
+                several = [part.strip() for part in column.split(",")]
+                advice = meant(column, self.names)
+                if len(several) > 1 and set(several) <= set(self.names):
+                    advice = f"; to name several columns, write {shown(several)}"
                 raise ValueError(
-                    f"{where} names an unknown column {shown(column)}; X has {shown(self.names)}"
+                    f"{where} names an unknown column {shown(column)}; X has {shown(self.names)}{advice}"
                 )
-            return self.names.index(column)
+            return self.names.index(written)
         if not 0 <= column < self.n_columns:
             raise ValueError(
                 f"{where} names an unknown column {column}; X has the columns 0 to {self.n_columns - 1}"

@@ -224,7 +224,7 @@ def read_limits(
         carried = _carried(X[rows], categories)
         carries = carries or bool(carried.any())
         flat = len(carried), -1
-        _check_data(X[rows].reshape(flat), carried.reshape(flat), rules, header)
+        check_data(X[rows].reshape(flat), carried.reshape(flat), rules, header, first=rows.start or 0)
         if each is not None or spread is not None:
             size = np.abs(np.where(carried, 0.0, X[rows].astype(float)))
             largest = np.maximum(largest, size.max(axis=0, initial=0.0))
@@ -267,19 +267,28 @@ def _with_what_is_fixed(limits: Limits, X: NDArray[Any]) -> Limits:
     return replace(limits, fixes=fixes)
 
 
-def _check_data(X: NDArray[Any], carried: NDArray[np.bool_], rules: Rules, header: Header) -> None:
-    """Raise if the data itself violates its constraints, and name the column."""
+def check_data(
+    X: NDArray[Any], carried: NDArray[np.bool_], rules: Rules, header: Header, *, first: int = 0
+) -> None:
+    """Raise if the data itself violates its constraints; name the column, the row, and what is there.
+
+    ``first`` is the number of the first row.
+    """
     for column in rules.integer:
-        values = X[~carried[:, column], column]
-        if (values % 1 != 0).any():
+        wrong = (X[:, column] % 1 != 0) & ~carried[:, column]
+        if wrong.any():
+            row = int(wrong.argmax())
             raise ValueError(
-                f"{header.name(column)} is in constraints.integer, but holds {values[values % 1 != 0][0]}"
+                f"{header.name(column)} is in constraints.integer, but holds {X[row, column]} in row "
+                f"{first + row}; integer columns hold whole numbers: leave it out of integer, or round it"
             )
     for group in rules.one_hot:
-        if not (np.isin(X[:, group], (0, 1)).all() and (X[:, group].sum(axis=1) == 1).all()):
-            names = ", ".join(header.name(column) for column in group)
+        wrong = ~np.isin(X[:, group], (0, 1)).all(axis=1) | (X[:, group].sum(axis=1) != 1)
+        if wrong.any():
+            row, names = int(wrong.argmax()), ", ".join(header.name(column) for column in group)
             raise ValueError(
-                f"{names} are a group of constraints.one_hot, but not every row has one 1 and 0 elsewhere"
+                f"{names} are a group of constraints.one_hot, but not every row has one 1 and 0 elsewhere: "
+                f"row {first + row} has {shown(X[row, group])}"
             )
 
 

@@ -70,7 +70,10 @@ def known_points(queries: Queries) -> tuple[NDArray[np.float64], NDArray[np.intp
     problem = queries.problem
     assert problem.partners is not None
     unit = problem.region.shared_unit()
-    points = problem.partners.X.reshape(len(problem.partners.X), -1)
+    known = (
+        problem.partners.X
+    )  # none is left if each has a category of its own, such as a number of a customer
+    points = known.reshape(len(known), int(np.prod(known.shape[1:])))
     points = points.astype(float) if unit is None else points / unit.reshape(1, -1)
     return points, problem.partners.said_by(problem.model)
 
@@ -84,6 +87,8 @@ def nearest_partners(queries: Queries, n: int) -> tuple[NDArray[np.float64], NDA
     problem, x0 = queries.problem, queries.x0
     points, labels = queries.others() if problem.partners is None else known_points(queries)
     found = np.full((len(x0), n), -1)
+    if not len(points):
+        return points, found
     columns = queries.columns()
     seen = np.nan_to_num(points[:, columns])
     searches = {}

@@ -33,7 +33,8 @@ limits for --fail-above; the exit status is 1 if one of them fails:
                        {", ".join(KINDS[:6])},
                        {", ".join(KINDS[6:])}
 If there is reason to doubt the figures (masked gradients, fewer than 30 samples that count, a check-up that
-warns), the audit fails whatever they are. With --accept-doubts, only the figures decide.
+warns, a column that gives the label away), the audit fails whatever they are. With --accept-doubts, only the
+figures decide.
 
 examples:
   skhalfway audit --model deployed.skops --data test.csv --target label --out report.html

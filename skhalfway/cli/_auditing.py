@@ -21,6 +21,7 @@ from skhalfway.cli._limits import Outcome, judged
 from skhalfway.cli._parser import ABOVE, INTERRUPTED, PASSED
 from skhalfway.cli._stopping import interrupted_by_sigterm, undisturbed_by_sigterm
 from skhalfway.report import audit
+from skhalfway.report._protocol import ROW_NUMBERS
 
 if TYPE_CHECKING:
     from skhalfway.files import Data
@@ -95,7 +96,21 @@ def _generator(options: Namespace, data: Data) -> AdversarialGenerator:
 def _completed(report: AuditReport, options: Namespace, said: Sequence[str]) -> AuditReport:
     """The report with its command, and with the warnings of reading the files."""
     every = tuple(dict.fromkeys([*said, *report.warnings]))
-    return replace(report, command=command_of(options, "audit"), warnings=every)
+    protocol = dict(report.protocol)
+    if protocol["names of samples"].startswith(ROW_NUMBERS):
+        protocol["names of samples"] = _numbers_in(options.data)
+    return replace(report, command=command_of(options, "audit"), warnings=every, protocol=protocol)
+
+
+def _numbers_in(place: Path) -> str:
+    """What the numbers of samples are in a file of data, or in a folder of images."""
+    if place.is_dir():
+        return (
+            f"numbers in the folder {place.name}, whose images are sorted by the names of folders and files, "
+            "counted from 0"
+        )
+    first = "first row" if place.suffix.lower() == ".npz" else "first row below the names of the columns"
+    return f"{ROW_NUMBERS} in {place.name}, counted from 0: sample 0 is the {first}"
 
 
 def _write(report: AuditReport, options: Namespace, outcomes: Sequence[Outcome]) -> list[Path]:

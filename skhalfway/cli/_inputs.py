@@ -150,19 +150,31 @@ def read_limits_of_samples(options: Namespace, data: Data) -> Constraints | None
     """Read the constraints, and check their columns against the data."""
     import numpy as np
 
+    from skhalfway._inputs import Frame
     from skhalfway.attacks import Constraints
-    from skhalfway.attacks._constraints import Header
+    from skhalfway.attacks._constraints import Header, read_mask
     from skhalfway.attacks._constraints import read_constraints as check_constraints
+    from skhalfway.attacks._limits import check_data
     from skhalfway.files import read_constraints
 
     if options.constraints is None:
         return None
     constraints = Constraints(**read_constraints(options.constraints))
     n_columns = int(np.prod(data.X.shape[1:]))
+    frame = None if data.names is None else Frame.of(data.X)
+    categories = np.zeros(n_columns, dtype=bool) if frame is None else frame.categories
+    header = Header(n_columns, data.names)
     try:
-        check_constraints(constraints, Header(n_columns, data.names), np.zeros(n_columns, dtype=bool))
+        rules = check_constraints(constraints, header, categories)
+        table = data.X if frame is None else frame.numbers(data.X)
+        values = np.asarray(table, dtype=float).reshape(len(data.X), n_columns)
+        check_data(values, np.isnan(values) | categories, rules, header)
+        if constraints.mask is not None:
+            read_mask(constraints.mask, data.X.shape, rules, header, of_others=False)
     except ValueError as error:
-        raise ValueError(f"{options.constraints.name}: {error}") from error
+        target = f"; {options.target} is the target, which models do not see" if options.target else ""
+        said = str(error) + (target if f"unknown column {options.target!r}" in str(error) else "")
+        raise ValueError(f"{options.constraints.name}: {said}") from error
     return constraints
 
 

@@ -24,7 +24,7 @@ METRICS = {
 }
 KINDS = (
     *("transfer", "own_attack", "noise", "class", "column", "resistant_model", "retraining", "masked"),
-    "check",
+    *("check", "leak", "overlap", "budget", "constraints"),
 )
 PARTS_OF_KINDS = {"column": "columns", "retraining": "retraining"}  # other kinds do not depend on a part
 LEAST = ("accuracy", "robust_accuracy")  # figures with a lower limit

@@ -83,7 +83,7 @@ def read_constraints(path: str | PathLike[str]) -> dict[str, Any]:
             )
             raise ValueError(f"{what}{why}{meant(key, KEYS)}")
         if not _fits(key, value):
-            raise ValueError(f"{place.name}: {key} must be {KEYS[key]}, got {shown(value)}")
+            raise ValueError(f"{place.name}: {key} must be {KEYS[key]}, got {shown(value)}{_why(key, value)}")
     try:
         Constraints(**given)
     except (TypeError, ValueError) as error:
@@ -122,7 +122,23 @@ def _fits(key: str, value: Any) -> bool:
         )
     if key == "one_hot":
         return isinstance(value, list) and all(isinstance(group, list) and _columns(group) for group in value)
-    return _columns(value if isinstance(value, list) else [value])
+    return _columns(_listed(value))
+
+
+def _why(key: str, value: Any) -> str:
+    """The first value that cannot be a column, and what can."""
+    if key == "mask" or not isinstance(value, list):
+        return ""
+    if key == "one_hot":
+        if _columns(value):
+            return f"; for one group, write {shown([value])}"
+        value = next((group for group in value if not _columns(_listed(group))), value)
+    wrong = next((one for one in _listed(value) if not _columns([one])), None)
+    return f"; {shown(wrong)} is no column: columns are given by name, in quotes, or by number from 0 on"
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
 
 
 def _columns(values: list[Any]) -> bool:

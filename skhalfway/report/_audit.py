@@ -123,6 +123,12 @@ def audit(
     counts samples that fool when made on at least one of them. Attackers are compared with random noise of
     the same size by McNemar's exact tests, adjusted by Holm's method at the level of 5 %.
 
+    Attacks never change categories, and hardly change columns whose values are far larger than the budget. A
+    model that relies on such a column looks robust. So the columns are inspected first. Where one of them
+    alone tells the label, or the answers of the deployed model, ``report.data`` names it, and the verdict
+    does not call the model robust. If attackers cannot set such a column, declare it as immutable in
+    ``constraints``. The verdict then says that it rests on that.
+
     A part that fails is left out, for example if a model cannot be trained again; ``report.left_out`` has the
     reason. Warnings of the measurements are collected in ``report.warnings``.
 

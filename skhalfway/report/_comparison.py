@@ -12,6 +12,7 @@ from scipy.stats import fisher_exact
 
 from skhalfway._intervals import ConfidenceInterval, difference_interval, holm, mcnemar, paired_phi
 from skhalfway._text import between, short, shown
+from skhalfway.report._advice import OF_DATA
 from skhalfway.report._alike import apart, not_tried_again, why_unpaired
 from skhalfway.report._paged import Paged
 from skhalfway.report._report import AuditReport
@@ -377,11 +378,12 @@ def _findings(before: AuditReport, after: AuditReport) -> Iterator[tuple[str, st
     for title, kind in {**other, **found}.items():
         if title in found and title in other:
             yield title, "stayed"
-        elif kind in ("column", "retraining") and _looked_for(kind, before) != _looked_for(kind, after):
+        elif _looked_for(kind, before) != _looked_for(kind, after):
             yield title, "unknown"
         else:
             yield title, "gone" if title in found else "new"
 
 
 def _looked_for(kind: str, report: AuditReport) -> bool:
-    return (report.columns if kind == "column" else report.retraining) is not None
+    parts = {"column": report.columns, "retraining": report.retraining} | dict.fromkeys(OF_DATA, report.data)
+    return kind not in parts or parts[kind] is not None

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from skhalfway._text import counted
 from skhalfway.report._blocks import Block, Code, Grid, Items, Section, Text, number_cell
-from skhalfway.report._terms import TERMS
+from skhalfway.report._terms import TERMS, explained
 from skhalfway.report._words import PART_NAMES
 from skhalfway.results._table import Cell, Table
 
@@ -109,7 +109,10 @@ def protocol(report: AuditReport) -> Section:
         ]
         total = "" if origin is None or origin.seconds is None else f"{origin.seconds:.1f} s in all."
         blocks.append(Grid(Table("Run time of each part", ["part", "seconds"], took, total)))
-    return Section("protocol", "Protocol", blocks or [Text("The report does not say how it was measured.")])
+    if not blocks:
+        return Section("protocol", "Protocol", [Text("The report does not say how it was measured.")])
+    blocks.append(explained("gradient", "query", "norm", "reference", "constraints"))
+    return Section("protocol", "Protocol", blocks)
 
 
 def frameworks(report: AuditReport) -> Section:

@@ -9,6 +9,7 @@ import numpy as np
 
 from skhalfway.report._blocks import Block, Finding, Grid, Items, Section, Text, number_cell
 from skhalfway.report._terms import explained
+from skhalfway.report._verdict import doubts_about
 from skhalfway.report._words import budget, in_percent, share
 from skhalfway.results._table import Cell, Table
 
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
 # colour of each verdict on the page
 LEVELS = {"exposed": "bad", "exposed_to_owner": "some", "nothing_found": "none", "unknown": "unknown"}
+# terms that findings of a kind use
+OF_FINDINGS = {"leak": "label", "overlap": "reference", "constraints": "constraints"}
 PARTIAL = (
     "Partial: the run was interrupted before all was measured. Missing parts are named below; the complete "
     "figures may be worse."
@@ -43,6 +46,7 @@ def verdict(report: AuditReport) -> Section:
             value = report.metrics[name]
             text = "not known" if np.isnan(value) else f"{in_percent(value)} %"
             rows.append([said, number_cell(value, text)])
+    doubted = " The verdict says why these figures may be too good." if doubts_about(report) else ""
     blocks.append(
         Grid(
             Table(
@@ -50,14 +54,18 @@ def verdict(report: AuditReport) -> Section:
                 ["figure", "share of samples"],
                 rows,
                 "Accuracies are shares of all samples. The other figures are shares of the samples that "
-                "count: see Threats by budget.",
+                f"count: see Threats by budget.{doubted}",
             ),
             sortable=False,
         )
     )
     blocks.append(Text("This audit does not cover:"))
     blocks.append(Items(report.not_tested or ["what the protocol below does not name."]))
-    blocks.append(explained("adversarial example", "budget", "interval", "p-value", "robust accuracy"))
+    blocks.append(
+        explained(
+            "adversarial example", "budget", "standard deviation", "interval", "p-value", "robust accuracy"
+        )
+    )
     return Section("verdict", "Verdict", blocks)
 
 
@@ -83,4 +91,8 @@ def findings(report: AuditReport) -> Section:
                 "on these samples, showed nothing."
             )
         ]
+    known = {"leak", "overlap", "constraints"} & {found.kind for found in report.findings}
+    terms = [term for kind, term in OF_FINDINGS.items() if kind in known]
+    if terms:
+        blocks.append(explained("attack", *dict.fromkeys(terms)))
     return Section("findings", "Findings", blocks)

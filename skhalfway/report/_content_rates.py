@@ -145,7 +145,7 @@ def _models(report: AuditReport) -> Grid:
     rows: list[list[str | Cell]] = []
     for k, name in enumerate(curve.names):
         what = own.descriptions.get(name, "") if own is not None else ""
-        kind = f"{report.kinds[name]}: {what}" if what else report.kinds[name]
+        kind = f"{report.kinds[name]}: {what}" if what not in ("", report.kinds[name]) else report.kinds[name]
         accuracy: Cell = number_cell(float(curve.accuracy[k]), f"{in_percent(float(curve.accuracy[k]))} %")
         if first is not None and first.labels is not None:
             accuracy = rate_cell(int((first.clean[k] == first.labels).sum()), first.n_samples)

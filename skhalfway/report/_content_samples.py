@@ -32,6 +32,11 @@ if TYPE_CHECKING:
     from skhalfway.report._report import AuditReport
 
 MOST_ROWS = 30  # columns of the data that are shown
+ATTACKS = {
+    "tree": "a search over all parts of the space that the trees divide",
+    "fmn": "fast minimum-norm attack, which follows the gradient of the model",
+    "hopskipjump": "which asks the model for predictions only",
+}
 SHARES = (5, 25, 50, 75, 95)  # quantiles of NearestSamples.quantiles, in percent
 
 
@@ -49,7 +54,10 @@ def nearest(report: AuditReport) -> Section:
         else "These distances are upper bounds: smaller changes that fool the model may exist."
     )
     missed = n - found.found
-    said = f"The attack {found.attack} searched for the smallest change that fools {report.deployed}, for "
+    how = f" ({ATTACKS[found.attack]})" if found.attack in ATTACKS else ""
+    said = (
+        f"The attack {found.attack}{how} searched for the smallest change that fools {report.deployed}, for "
+    )
     said += f"{n} samples that it classifies correctly. It found one for {share(found.found, n)}. "
     said += f"For {missed} it found none, which does not mean that there is none. " if missed else ""
     rows: list[list[str | Cell]] = [
@@ -128,6 +136,8 @@ def exposed(report: AuditReport) -> Section:
         "These samples fool the deployed model at the smallest budgets, when they are made on other models. "
         "Consider whether such changes could happen, or be made, where your data comes from."
     )
+    if names := report.protocol.get("names of samples"):
+        text += f" Samples are called by their {names}."
     if pictures:
         text += (
             f" Black is {limits[0]:.4g} and white {limits[1]:.4g}. In the differences red is an increase and "

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,67 +10,22 @@ from scipy.stats import fisher_exact
 
 from skhalfway._intervals import holm, mcnemar, wilson_interval
 from skhalfway._text import counted
+from skhalfway.report._advice import HIGH, MEDIUM, SEVERITIES, Advice
+from skhalfway.report._findings_data import data_findings
 from skhalfway.report._threats import LEVEL, attempts_on, holds
 from skhalfway.report._words import beside_noise, budget, in_percent, listed, probability, share
-from skhalfway.results._record import Record
 
 if TYPE_CHECKING:
     from skhalfway.report._parts import Retraining
     from skhalfway.report._report import AuditReport
 
-SEVERITIES = ("high", "medium", "low", "note")
-HIGH, MEDIUM = 0.2, 0.05  # limits of the severities, for the lower end of a rate's interval
-
-KINDS = {
-    "transfer": "adversarial examples made on other models fool the deployed one",
-    "own_attack": "an attack on the deployed model itself fools it",
-    "noise": "random noise alone fools the deployed model",
-    "class": "samples of one class fool it more often than those of others",
-    "column": "the attack depends on one column",
-    "resistant_model": "another model is more robust",
-    "retraining": "adversarial training helps",
-    "masked": "gradients may be masked",
-    "check": "the check-up of a model warns",
-}
-
-
-@dataclass(frozen=True)
-class Advice(Record):
-    """One finding of an audit.
-
-    Attributes
-    ----------
-    kind : str
-        One of "transfer", "own_attack", "noise", "class", "column", "resistant_model", "retraining", "masked"
-        and "check".
-    severity : {"high", "medium", "low", "note"}
-        Severity, by the lower end of the rate's interval: high from 20 %, medium from 5 %. A note needs no
-        action by itself.
-    title : str
-        The finding in short.
-    evidence : str
-        The figures behind it.
-    action : str
-        Recommended action.
-
-    Examples
-    --------
-    >>> from skhalfway.report import Advice
-    >>> found = Advice("noise", "low", "Random changes alone fool it", "6 % of the samples.", "Check inputs.")
-    >>> found.kind, found.severity
-    ('noise', 'low')
-    """
-
-    kind: str
-    severity: str
-    title: str
-    evidence: str
-    action: str
-
 
 def findings_of(report: AuditReport) -> tuple[Advice, ...]:
     """All findings, the most severe first."""
-    makers = (_masked, _checks, _threats, _noise, _classes, _columns, _resistant, _retraining)
+    makers = (
+        *(_masked, _checks, data_findings),
+        *(_threats, _noise, _classes, _columns, _resistant, _retraining),
+    )
     found = [advice for maker in makers for advice in maker(report)]
     return tuple(sorted(found, key=lambda advice: SEVERITIES.index(advice.severity)))
 
@@ -174,8 +128,8 @@ def _classes(report: AuditReport) -> Iterator[Advice]:
                 f"Samples of class {label} fool it more often than others",
                 f"{share(fooled, n)} of them fool it, against {share(rest_fooled, rest_n)} of all other "
                 f"classes ({probability(float(adjusted_p))}, Fisher's exact test, adjusted for all classes).",
-                f"Consider what it costs to miss {label}. Give the class more weight or more samples in "
-                "training, and read the rates by class, not their mean.",
+                f"Consider what it costs to miss samples of class {label}. Give the class more weight or "
+                "more samples in training, and read the rates by class, not their mean.",
             )
 
 

@@ -23,6 +23,9 @@ NORMS = {
 }
 
 
+ROW_NUMBERS = "row numbers"  # begins what is said of samples without names
+
+
 def protocol_of(setting: Setting, data: Samples, own: Surrogates | None) -> dict[str, str]:
     """Settings that the figures depend on, in words."""
     generator = setting.generator
@@ -31,6 +34,7 @@ def protocol_of(setting: Setting, data: Samples, own: Surrogates | None) -> dict
     shares = [f"{label}: {n}" for label, n in zip(labels, counts, strict=True)]
     said = {
         "samples attacked": f"{len(setting.y):,} of {data.n_given:,}",
+        "names of samples": _names_of(setting),
         "samples of each class": ", ".join(shares[:12]) + (", ..." if len(shares) > 12 else ""),
         "attack": f"{attack if isinstance(attack, str) else shown(attack)}; {generator.max_iter} steps with "
         f"a gradient, or at most {generator.max_queries:,} queries per sample without one",
@@ -51,6 +55,14 @@ def protocol_of(setting: Setting, data: Samples, own: Surrogates | None) -> dict
             f"{part} with {by}"
         )
     return said
+
+
+def _names_of(setting: Setting) -> str:
+    """What the names of samples on the page are, so that a reader finds the sample."""
+    names = getattr(setting.X, "index", None)
+    if names is None or callable(names) or np.array_equal(names, setting.row_numbers):
+        return f"{ROW_NUMBERS} in X, counted from 0: sample 0 is the first row"
+    return "names in the index of X: X.loc[name] is the sample"
 
 
 def _range(clip_values: Any) -> str:

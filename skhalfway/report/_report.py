@@ -11,7 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skhalfway._text import between, short, shown
-from skhalfway.report._findings import Advice, findings_of
+from skhalfway.report._advice import Advice
+from skhalfway.report._findings import findings_of
+from skhalfway.report._inspected import InspectedData
 from skhalfway.report._paged import Paged
 from skhalfway.report._parts import AttackedColumns, ExposedSample, NearestSamples, Retraining, Surrogates
 from skhalfway.report._threats import ATTACKERS, Threat, holds, threats_to
@@ -67,6 +69,9 @@ class AuditReport(Paged, Result, drawn=False):
     unmoved : tuple of str, default=()
         Columns with budgets close to 0, since the reference varies much less in them than the samples do. An
         attack that fails on such data shows little.
+    data : InspectedData or None, default=None
+        What was noticed in the data before any attack: columns that give the label away, budgets that do not
+        fit the scale of the data, samples that are in the reference too.
     not_tested : tuple of str, default=()
         What the audit does not cover.
     protocol : dict of str to str, default={}
@@ -113,6 +118,7 @@ class AuditReport(Paged, Result, drawn=False):
     retraining: Retraining | None = None
     left_out: Mapping[str, str] = field(default_factory=dict)
     unmoved: tuple[str, ...] = ()
+    data: InspectedData | None = None
     not_tested: tuple[str, ...] = ()
     protocol: Mapping[str, str] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()

@@ -25,6 +25,7 @@ from skhalfway.models._type_checks import unfrozen
 from skhalfway.report._columns import attacked_columns
 from skhalfway.report._exposed import most_exposed
 from skhalfway.report._halfway import halfway
+from skhalfway.report._inspection import inspected
 from skhalfway.report._nearest import nearest_samples
 from skhalfway.report._parts import Surrogates
 from skhalfway.report._protocol import not_tested, protocol_of
@@ -97,6 +98,7 @@ def run(request: Request) -> AuditReport:
             setting.models, reference=setting.measured_on
         )
         held = unmoved(setting)
+        seen = inspected(setting, request.data, held.doubtful)
 
         def report(curve: TransferCurve, *, partial: bool) -> AuditReport:
             said = tuple(dict.fromkeys(brief(one.message, 400) for one in log))
@@ -109,6 +111,7 @@ def run(request: Request) -> AuditReport:
                 **done.fields,
                 left_out=done.left_out,
                 unmoved=held.doubtful,
+                data=seen,
                 not_tested=not_tested(setting, request.data, held.still),
                 protocol=protocol_of(setting, request.data, own),
                 warnings=said,

@@ -10,6 +10,17 @@ TERMS = {
     "attack": "The computation that looks for such a change.",
     "budget": "How large a change may be. Its unit is given with it: standard deviations or the range of "
     "each column, or the units of the data.",
+    "standard deviation": "How far the values of a column typically lie from their mean. A budget of 0.5 "
+    "standard deviations is half of that distance, in each column.",
+    "label": "The class that a sample truly belongs to. A model predicts it.",
+    "reference": "Data like the training data. Surrogates are trained on it, and units of budgets and ranges "
+    "of columns are measured on it.",
+    "constraints": "Rules that say which changes are possible. Immutable columns never change, integer "
+    "columns hold whole numbers, in a one_hot group one column is 1 and the others are 0, and "
+    "increasing and decreasing columns may only grow or shrink.",
+    "gradient": "The direction in which a small change of a sample raises the error of a model most. "
+    "Networks and linear models have one; trees have none.",
+    "query": "One sample that an attack shows the model, to see its prediction.",
     "norm": "How the size of a change is measured: L-infinity is the largest change of any one value, L2 the "
     "Euclidean length of all changes together, L1 the sum of their sizes.",
     "source and target": "The source is the model that adversarial examples are made on; the target is the "

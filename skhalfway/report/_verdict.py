@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -10,11 +10,13 @@ import numpy as np
 
 from skhalfway._intervals import wilson_interval
 from skhalfway._text import counted
+from skhalfway.report._findings_data import called, held_because, tells
 from skhalfway.report._threats import ATTACKERS, Threat
 from skhalfway.report._words import budget, in_percent, listed, probability, share
 from skhalfway.results._record import Record
 
 if TYPE_CHECKING:
+    from skhalfway.report._inspected import TellingColumn
     from skhalfway.report._report import AuditReport
 
 FEWEST = 30  # with fewer samples, attacks that find nothing show nothing
@@ -24,7 +26,12 @@ LEVELS = {
     "exposed": "Exposed",
     "exposed_to_owner": "Exposed to whoever has the model",
     "nothing_found": "No attack tried here fools it more often than random noise",
-    "unknown": "Not known",
+    "unknown": "Not known whether it is exposed",
+}
+# what a headline adds where the result depends on columns that constraints fix
+CONDITIONS = {
+    "nothing_found": ", as long as attackers cannot set",
+    "exposed_to_owner": ", and to others if they can set",
 }
 
 
@@ -72,9 +79,17 @@ def verdict_of(report: AuditReport) -> Verdict:
         sentences.append(f"The figures do not show that the model is safe: {'; '.join(doubts)}.")
     elif doubts:
         sentences.append(f"The true figures may be higher: {'; '.join(doubts)}.")
+    headline = LEVELS[level]
+    if level in CONDITIONS and (declared := _declared(report)):
+        named = called([name for one in declared for name in one.names])
+        headline += f"{CONDITIONS[level]} {named}"
+        sentences.append(
+            f"The constraints say that attackers cannot set {named}, and the result rests on that."
+        )
+        sentences += [f"{said[0].upper()}{said[1:]}." for said in (tells(report, one) for one in declared)]
     if report.partial:
         sentences.append("The run was interrupted, so this verdict rests on a part of the measurements.")
-    return Verdict(level, LEVELS[level], tuple(sentences))
+    return Verdict(level, headline, tuple(sentences))
 
 
 def _level(threats: Sequence[Threat], doubts: Sequence[str]) -> str:
@@ -108,11 +123,38 @@ def doubts_about(report: AuditReport) -> tuple[str, ...]:
             f"the reference varies much less than the samples in {listed(report.unmoved)}, so that budgets "
             "are close to 0 there; pass a reference like the samples, or constraints that fix these columns"
         )
-    reasons += filter(None, [_weak_surrogates(report)])
+    reasons += [*_about_data(report), *filter(None, [_weak_surrogates(report)])]
     failed = sorted({name for matrix in curve.matrices for pair in matrix.failures for name in pair})
     if failed:
         reasons.append(f"measurements of {listed(failed)} failed")
     return tuple(reasons)
+
+
+def _about_data(report: AuditReport) -> Iterator[str]:
+    """Reasons for doubt that lie in the data."""
+    data = report.data
+    if data is None:
+        return
+    for one in data.telling:
+        if not one.declared:
+            yield f"{tells(report, one)}, and {held_because(one)}"
+    if data.barely_moved:
+        largest = budget(float(report.curve.eps[-1]), report.unit)
+        yield (
+            f"the largest budget, {largest}, is less than 1 % of the standard deviation of "
+            f"{called(data.barely_moved)}, so that attacks hardly change these values (pass larger budgets, "
+            "or budgets in the unit 'std', or constraints that fix these columns)"
+        )
+    if data.seen:
+        yield (
+            f"{data.seen:,} of the {counted(report.curve.n_samples, 'attacked sample')} are in the reference "
+            "too, and a model that was trained on them may be more robust on these than on new samples"
+        )
+
+
+def _declared(report: AuditReport) -> list[TellingColumn]:
+    """Columns that tell the label and that the user has declared immutable: a good result depends on them."""
+    return [] if report.data is None else [one for one in report.data.telling if one.declared]
 
 
 def _weak_surrogates(report: AuditReport) -> str:

@@ -462,6 +462,9 @@ def test_what_is_no_constraint(fields: dict[str, Any], error: type[Exception], m
 
 CONTRADICTIONS = [
     (Constraints("age"), "constraints.immutable names an unknown column 'age'; X has .*'r0'"),
+    (Constraints("r O"), "unknown column 'r O'; X has"),
+    (Constraints("R0"), "did you mean 'r0'"),
+    (Constraints("r0, r1"), r"to name several columns, write \['r0', 'r1'\]"),
     (Constraints(integer=[13]), "constraints.integer names an unknown column 13; X has the columns 0 to 12"),
     (Constraints(one_hot=[["a0", "a1"], ["a1", "a2"]]), "column 'a1' is twice in constraints.one_hot"),
     (
@@ -476,7 +479,10 @@ CONTRADICTIONS = [
         Constraints(immutable="b0", one_hot=GROUPS),
         "column 'b0' is immutable, but the others of its one_hot group",
     ),
-    (Constraints(integer="r0"), "column 'r0' is in constraints.integer, but holds -?[0-9.]+"),
+    (
+        Constraints(integer="r0"),
+        "column 'r0' is in constraints.integer, but holds -?[0-9.]+ in row 0; .* whole numbers",
+    ),
     (
         Constraints(one_hot=[["i0", "i1"]]),
         "column 'i0', column 'i1' are a group of constraints.one_hot, but not",

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.base import clone
 from sklearn.compose import make_column_selector, make_column_transformer
 from sklearn.datasets import make_classification
 from sklearn.ensemble import HistGradientBoostingClassifier
@@ -263,3 +265,22 @@ def test_predictions_are_the_estimators_own() -> None:
     for model in MODELS.values():
         seen = as_model(model).reading(frame)
         np.testing.assert_array_equal(seen.classes_[seen.predict(array)], model.predict(X))
+
+
+@pytest.mark.parametrize("attack", ["hopskipjump", "halfway"])
+def test_a_column_whose_texts_differ_in_all_rows(attack: str) -> None:
+    """Such as numbers of customers: no sample of the reference has a text of one that is attacked."""
+    table = X.assign(customer=[f"C{k}" for k in range(len(X))])
+    encoder = OneHotEncoder(handle_unknown="ignore", sparse_output=False)
+    encode = make_column_transformer((encoder, [*CATEGORIES, "customer"]), (StandardScaler(), NUMBERS))
+    models = {
+        str(n): make_pipeline(encode, HistGradientBoostingClassifier(max_iter=n, random_state=0))
+        for n in (10, 20)
+    }
+    models = {name: clone(model).fit(table[:180], Y[:180]) for name, model in models.items()}
+    generator = AdversarialGenerator(attack=attack, eps=2.0, max_queries=200, random_state=0)
+    scorer = TransferScorer(generator, random_state=0).fit(models, reference=table[:180])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ModelWarning)  # so few queries find no start for some samples
+        matrix = scorer.transfer(table[180:200], Y[180:200])
+    assert (matrix.rates > 0.2).all()

@@ -11,7 +11,11 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
+import skops.io
+from sklearn.linear_model import LogisticRegression
 
 from skhalfway import load_result
 from skhalfway.cli import _auditing
@@ -80,6 +84,26 @@ def test_bad_input_is_one_line(arguments, message, here, capsys):
     assert sorted(here.iterdir()) == there  # no report, nothing half written, no code run
 
 
+@pytest.mark.parametrize(
+    ("rules", "message"),
+    [
+        ('immutable = ["incme"]', "unknown column 'incme'; X has .*; did you mean 'income'"),
+        ('immutable = ["label"]', "unknown column 'label'; .*; label is the target, which models do not see"),
+        (
+            'integer = ["debt"]',
+            r"column 'debt' is in constraints.integer, but holds -?\d.* in row 0; .* whole",
+        ),
+        ('one_hot = [["age", "debt"]]', r"not every row has one 1 and 0 elsewhere: row 0 has \["),
+        ("mask = [true, false]", "constraints.mask must have one for each feature"),
+    ],
+)
+def test_errors_about_constraints_name_the_file_and_the_column(rules, message, here, tmp_path, capsys):
+    file = tmp_path / "rules.toml"
+    file.write_text(rules)
+    assert run("audit", *ONE, *DATA, "--constraints", str(file), "--quiet") == 2
+    assert re.search(f": error: rules.toml: .*{message}", capsys.readouterr().err)
+
+
 def test_two_outputs_in_one_file(here, capsys):
     (here / "kept.toml").write_text("")
     assert run("audit", *ONE, *DATA, "--constraints", "data.json", "--json", "data.json") == 2
@@ -113,9 +137,60 @@ def test_real_runs(here, tmp_path):
     assert re.fullmatch(r"python -m skhalfway audit: failed: rate 0\.\d+ is above 0; finding: .*\n", failed)
 
 
+def test_a_label_that_is_left_in_the_data_fails_the_run(tmp_path, capsys, monkeypatch):
+    """The target is taken out of the table, and the same label under another name is not."""
+    rng = np.random.RandomState(0)
+    failed = rng.uniform(size=160) < 0.4
+    table = pd.DataFrame({"load": rng.gamma(2, 3, 160), "failed": failed.astype(int)})
+    table["outcome"] = np.where(failed, "down", "up")
+    model = LogisticRegression().fit(table[["load", "failed"]], table["outcome"])
+    skops.io.dump(model, tmp_path / "leaky.skops")
+    monkeypatch.chdir(tmp_path)
+    table.to_csv("pumps.csv", index=False)
+    again = ["--model", "again=leaky.skops", "--no-surrogates", "--out", "report.html"]
+    asked = [
+        "audit",
+        "--model",
+        "leaky.skops",
+        "--data",
+        "pumps.csv",
+        "--target",
+        "outcome",
+        *again,
+        *FAST[2:],
+    ]
+    assert run(*asked, "--eps", "0.2", "--fail-above", "0.9") == 1
+    shown = capsys.readouterr()
+    assert "leaky: Not known" in shown.out and "column failed alone gives the label away" in shown.out
+    assert "column failed alone gives the label away" in shown.err
+    page = Path("report.html").read_text("utf-8")
+    assert (
+        "--constraints constraints.toml, where that file has the line immutable = [&#34;failed&#34;]" in page
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        (
+            "test.csv",
+            "row numbers in test.csv, counted from 0: sample 0 is the first row below the names of the",
+        ),
+        ("test.npz", "row numbers in test.npz, counted from 0: sample 0 is the first row"),
+        ("images", "numbers in the folder images, whose images are sorted by the names of folders and files"),
+    ],
+)
+def test_numbers_of_samples_lead_into_the_file(name, said, tmp_path):
+    place = tmp_path / name
+    if not place.suffix:
+        place.mkdir()
+    assert _auditing._numbers_in(place).startswith(said)
+
+
 def test_command_repeats(report, here, tmp_path):
     """Without folders; and what it makes, where the files are, is the same report."""
     assert report.command.startswith("skhalfway audit --model deployed.skops --model ")
+    assert report.protocol["names of samples"].startswith("row numbers in test.csv, counted from 0")
     assert report.command.endswith("--eps 0.5 --attack fgsm --no-surrogates --parts none --json kept.json")
     words = shlex.split(report.command.replace("kept.json", str(tmp_path / "again.json")))
     assert run(*words[1:], "--quiet") == 0

@@ -10,7 +10,7 @@ import pytest
 
 from skhalfway.cli._junit import write_junit
 from skhalfway.cli._limits import KINDS, LEAST, METRICS, judged, limit, unknowable
-from skhalfway.report._findings import KINDS as ALL_KINDS
+from skhalfway.report._advice import KINDS as ALL_KINDS
 
 
 def test_names_are_those_of_reports(report):

@@ -819,6 +819,12 @@ def test_constraints(name, content, tmp_path):
         ('{"eps": 0.1}', "'eps' is a parameter of AdversarialGenerator"),
         ('{"projection": "f"}', "'projection' is a function, which can be given in Python only"),
         ('{"immutable": 1.5}', "immutable must be a list of columns, got 1.5"),
+        (
+            '{"immutable": ["age", 1.5]}',
+            "got .'age', 1.5.; 1.5 is no column: columns are given by name, in quotes",
+        ),
+        ('{"one_hot": ["a", "b"]}', r"list of groups, .*; for one group, write \[\['a', 'b'\]\]"),
+        ('{"one_hot": [["a", true]]}', "True is no column: columns are given by name"),
         ('{"increasing": [true]}', "increasing must be a list of columns, got .True."),
         ('{"one_hot": ["a", "b"]}', "one_hot must be a list of groups"),
         ('{"one_hot": [["a"]]}', "a one_hot group needs at least 2 columns"),

@@ -1,0 +1,205 @@
+"""Findings on the data: leaks, samples seen before, budgets as large as the data, missing constraints."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from skhalfway._text import counted
+from skhalfway.report._advice import Advice
+from skhalfway.report._inspected import HELD, InspectedData, TellingColumn
+from skhalfway.report._words import budget, in_percent, listed
+
+if TYPE_CHECKING:
+    from skhalfway.report._report import AuditReport
+
+MOST_NAMED = 12  # columns that a line of code names
+MOST_SUGGESTED = 3  # columns that the attack depends on, to be fixed
+
+
+def data_findings(report: AuditReport) -> Iterator[Advice]:
+    """Findings on the data that were audited."""
+    if report.data is not None:
+        for one in report.data.telling:
+            yield _leak(report, one)
+        yield from _seen(report, report.data)
+        yield from _budget(report, report.data)
+        yield from _constraints(report, report.data)
+
+
+def called(names: Sequence[str]) -> str:
+    """Columns in a sentence: ``column status``, ``columns a and b``, or ``the pixels``."""
+    if tuple(names) == ("pixels",):
+        return "the pixels"
+    plain = [name.removeprefix("column ") for name in names]
+    return f"column{'s' if len(names) > 1 else ''} {listed(plain)}"
+
+
+def tells(report: AuditReport, one: TellingColumn) -> str:
+    """How much a column tells, in words."""
+    alone, them = ("alone", "it") if len(one.names) == 1 else ("together", "them")
+    figures = f"a simple rule on {them} is right on {in_percent(one.accuracy)} % of the samples"
+    if one.tells == "label":
+        verb = "gives the label away" if alone == "alone" else "give the label away"
+        figures += f", {report.deployed} on {in_percent(one.deployed)} %"
+    else:
+        verb = f"{'decides' if alone == 'alone' else 'decide'} what {report.deployed} answers"
+    return f"{called(one.names)} {alone} {verb} ({figures}, guessing on {in_percent(one.chance)} %)"
+
+
+def held_because(one: TellingColumn) -> str:
+    """Why no attack changes what it tells."""
+    return f"it {HELD[one.held]}" if len(one.names) == 1 else "no attack here changes any of them much"
+
+
+def _leak(report: AuditReport, one: TellingColumn) -> Advice:
+    them, are = ("it", "is") if len(one.names) == 1 else ("them", "are")
+    evidence = (
+        f"{_upper(tells(report, one))}. The rule was tested on samples that it was not learnt from, and "
+        f"shares are averaged over the classes. {report.deployed} relies on {them}. Attacks cannot use that: "
+        f"{held_because(one)}."
+    )
+    leave_out = (
+        f"If {called(one.names)} {are} not known before the label is, leave {them} out and train the model "
+        "again. Until then, the figures of this audit say nothing about the model in use."
+    )
+    if one.declared:
+        return Advice(
+            "leak",
+            "medium",
+            f"The result holds only while attackers cannot set {called(one.names)}",
+            evidence,
+            f"{leave_out} If attackers can set {them}, take {them} out of immutable and audit again.",
+        )
+    return Advice(
+        "leak",
+        "high",
+        f"{_upper(called(one.names))} may give the label away",
+        evidence,
+        f"{leave_out} If {called(one.names)} {are} known, and clients cannot set {them}, say so with "
+        f"{rule(report, 'immutable', one.names)}. The result then holds only while that is true. If clients "
+        f"can set {them}, they fool the model in that way, which no attack of this audit tries.",
+    )
+
+
+def _upper(text: str) -> str:
+    return text[0].upper() + text[1:]
+
+
+def rule(report: AuditReport, key: str, names: Sequence[str]) -> str:
+    """The line of code, or of the file of constraints, that declares columns."""
+    return rules(report, {key: _as_given(names)})
+
+
+def rules(report: AuditReport, given: dict[str, object]) -> str:
+    """The same for several keys."""
+    if report.command:
+        lines = [f"{key} = {_toml(value)}" for key, value in given.items()]
+        what = "line" if len(lines) == 1 else "lines"
+        return f"--constraints constraints.toml, where that file has the {what} {' and '.join(lines)}"
+    return f"Constraints({', '.join(f'{key}={value!r}' for key, value in given.items())})"
+
+
+def _as_given(names: Sequence[str]) -> list[object]:
+    """Names for constraints; columns of an array have numbers there."""
+    numbered = [name.removeprefix("column ") for name in names]
+    if all(name.startswith("column ") for name in names) and all(map(str.isdecimal, numbered)):
+        return [int(number) for number in numbered]
+    return list(names)
+
+
+def _toml(value: object) -> str:
+    if isinstance(value, (list, tuple)):
+        return f"[{', '.join(map(_toml, value))}]"
+    if isinstance(value, str):
+        escaped = value.replace("\\", "\\\\").replace('"', '\\"')
+        return f'"{escaped}"'
+    return str(value)
+
+
+def _seen(report: AuditReport, data: InspectedData) -> Iterator[Advice]:
+    if data.seen:
+        yield Advice(
+            "overlap",
+            "medium",
+            "Samples are in the reference too",
+            f"{data.seen:,} of the {counted(report.curve.n_samples, 'attacked sample')} are in the reference "
+            "with the same values. If the reference holds training data, the model was trained on them. A "
+            "model may be more accurate and more robust on such samples than on new ones.",
+            "Leave these rows out of the samples, or pass another reference.",
+        )
+
+
+def _budget(report: AuditReport, data: InspectedData) -> Iterator[Advice]:
+    if data.spanned_from is not None:
+        most = 2 * len(data.spanned) >= data.n_numeric
+        yield Advice(
+            "budget",
+            "medium" if most else "note",
+            "The budget is as large as the range of the data",
+            f"From {budget(data.spanned_from, report.unit)} on, a change may be as large as the difference "
+            f"between the smallest and the largest value of {called(data.spanned)}. Such a change can turn a "
+            "sample into any other one. That a model is fooled by it shows no weakness.",
+            "Check that the budget has the unit and the scale of the data. Choose budgets that leave the "
+            "true label of a sample as it is.",
+        )
+
+
+def _constraints(report: AuditReport, data: InspectedData) -> Iterator[Advice]:
+    """Constraints that the columns suggest, where none were given."""
+    if data.unconstrained:
+        yield Advice(
+            "constraints",
+            "note",
+            "No constraints say which changes are possible",
+            " ".join(_unconstrained(report, data)),
+            " ".join(_to_constrain(report, data)),
+        )
+
+
+def _unconstrained(report: AuditReport, data: InspectedData) -> Iterator[str]:
+    """What attacks may do without constraints."""
+    yield "Attacks may change every column of numbers by the whole budget."
+    if data.integer:
+        yield f"Whole numbers may become fractions in {called(data.integer)}."
+    for group in data.one_hot:
+        yield f"In each row, one of {called(group)} is 1 and the others are 0; attacks do not keep to that."
+    if decisive := _decisive(report):
+        yield f"The attack on {report.deployed} itself depends most on {called(decisive)}."
+    if data.categories:
+        yield f"Categories never change: {called(data.categories)}."
+
+
+def _to_constrain(report: AuditReport, data: InspectedData) -> Iterator[str]:
+    """What to write, where that is known, and what to ask."""
+    given: dict[str, object] = {}
+    if data.integer:
+        given["integer"] = _as_given(data.integer[:MOST_NAMED])
+    if data.one_hot:
+        given["one_hot"] = [_as_given(group) for group in data.one_hot[:MOST_NAMED]]
+    if given:
+        more = " and so on" if max(len(data.integer), len(data.one_hot)) > MOST_NAMED else ""
+        yield f"Say which changes are possible: {rules(report, given)}{more}."
+    if decisive := _decisive(report):
+        them = "it" if len(decisive) == 1 else "them"
+        line = rule(report, "immutable", decisive)
+        yield f"Ask whether clients can set {called(decisive)} freely. If not, fix {them}: {line}."
+    yield (
+        "Columns that can only grow, such as an age, belong into increasing, and columns that can only "
+        "shrink into decreasing."
+    )
+    if report.protocol.get("valid range") == "none":
+        bound = "--clip-values range" if report.command else "AdversarialGenerator(clip_values='range')"
+        yield (
+            "Values may leave the range of the data, for example become negative. To keep them in the range, "
+            f"pass {bound}."
+        )
+
+
+def _decisive(report: AuditReport) -> tuple[str, ...]:
+    """The columns that decide most often whether an attack succeeds, if they were measured."""
+    columns = report.columns
+    if columns is None or not columns.n_fooled:
+        return ()
+    pairs = zip(columns.names, columns.weights, strict=True)
+    return tuple(name for name, weight in pairs if weight > 0)[:MOST_SUGGESTED]

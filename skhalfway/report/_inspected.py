@@ -1,0 +1,118 @@
+"""What an audit notices in the data itself: leaks, budgets that do not fit, samples seen before."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from skhalfway.results._reading import part_of_results
+from skhalfway.results._record import Record
+
+# reasons why no attack here changes what a column tells
+HELD = {
+    "category": "holds categories, which attacks do not change",
+    "immutable": "is fixed by the constraints",
+    "constant": "does not vary in the reference, so that its budget is 0",
+    "barely": "varies so widely that the largest budget is less than 1 % of its standard deviation",
+    "step": "changes in steps, and the largest budget is smaller than the step that is needed",
+    "missing": "tells by whether its value is missing, which attacks do not change",
+    "apart": "differs between the classes by more than the largest budget",
+}
+
+
+@part_of_results
+@dataclass(frozen=True, eq=False)
+class TellingColumn(Record):
+    """A column, or several together, that tell the label although no attack of the audit changes them.
+
+    A model that relies on such a column looks robust only because attacks leave the column as it is.
+
+    Parameters
+    ----------
+    names : tuple of str
+        The column; more than one if they tell together and none of them alone.
+    tells : {"label", "answers"}
+        Whether it tells the true labels, or the answers of the deployed model.
+    accuracy : float
+        Accuracy of a simple rule on these columns alone, cross-validated, averaged over the classes.
+    deployed : float
+        Accuracy of the deployed model on the samples, averaged over the classes.
+    chance : float
+        Accuracy of guessing, averaged over the classes.
+    held : {"category", "immutable", "constant", "barely", "step", "missing", "apart"}
+        Reason why no attack changes what the column tells; of several columns, that of the first one.
+
+    Examples
+    --------
+    >>> from skhalfway.report import TellingColumn
+    >>> status = TellingColumn(("status",), "label", 0.99, 0.98, 0.5, "category")
+    >>> status.declared
+    False
+    """
+
+    names: tuple[str, ...]
+    tells: str
+    accuracy: float
+    deployed: float
+    chance: float
+    held: str
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "names", tuple(self.names))
+
+    @property
+    def declared(self) -> bool:
+        """Whether constraints of the user say that attackers cannot change it."""
+        return self.held == "immutable"
+
+
+@part_of_results
+@dataclass(frozen=True, eq=False)
+class InspectedData(Record):
+    """What an audit notices in the data before any attack.
+
+    Parameters
+    ----------
+    telling : tuple of TellingColumn, default=()
+        Columns that tell the label although no attack changes them.
+    barely_moved : tuple of str, default=()
+        Columns for which the largest budget is less than 1 % of the standard deviation.
+    spanned : tuple of str, default=()
+        Columns for which the largest budget is at least as large as the range of all values.
+    spanned_from : float or None, default=None
+        Smallest budget that is as large as the range of one of them.
+    n_numeric : int, default=0
+        Number of columns of numbers that attacks may change and that have more than two values; for images
+        1, since all pixels together count as one column.
+    seen : int, default=0
+        Number of attacked samples that are in the reference too, beyond those that are there by chance.
+    integer : tuple of str, default=()
+        Columns of whole numbers that attacks may change.
+    one_hot : tuple of tuples of str, default=()
+        Groups of columns in which each row has one 1, and 0 elsewhere.
+    categories : tuple of str, default=()
+        Columns of categories.
+    unconstrained : bool, default=False
+        Whether the data is a table, and no constraints were given.
+
+    Examples
+    --------
+    >>> from skhalfway.report import InspectedData
+    >>> InspectedData(integer=("visits",), n_numeric=3).integer
+    ('visits',)
+    """
+
+    telling: tuple[TellingColumn, ...] = ()
+    barely_moved: tuple[str, ...] = ()
+    spanned: tuple[str, ...] = ()
+    spanned_from: float | None = None
+    n_numeric: int = 0
+    seen: int = 0
+    integer: tuple[str, ...] = ()
+    one_hot: tuple[tuple[str, ...], ...] = ()
+    categories: tuple[str, ...] = ()
+    unconstrained: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("telling", "barely_moved", "spanned", "integer", "categories"):
+            object.__setattr__(self, name, tuple(getattr(self, name)))
+        object.__setattr__(self, "one_hot", tuple(map(tuple, self.one_hot)))

@@ -1,0 +1,95 @@
+"""How far attacks may move each column, and which columns they may not move at all."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from skhalfway._inputs import Frame
+from skhalfway.attacks._reference import Reference
+from skhalfway.report._columns import column_names, name_of, numbers
+
+if TYPE_CHECKING:
+    from skhalfway.report._setting import Setting
+
+BARELY = 0.01  # share of the standard deviation below which a column is hardly moved
+
+
+class Reached(NamedTuple):
+    """The columns of a table, or of flattened images, and how far attacks may move them.
+
+    Attributes
+    ----------
+    names : list of str
+        Names of the columns.
+    X : ndarray of shape (n_samples, n_columns)
+        The samples; columns of categories are 0.
+    unit, width : ndarray of shape (n_columns,)
+        Input units of one unit of the budget; range of the values in the reference, 0 where there are none.
+    categories, immutable, integer : bool ndarray of shape (n_columns,)
+        Columns of categories; columns that constraints fix, and those that they keep whole.
+    largest : float
+        The largest budget.
+    """
+
+    names: list[str]
+    X: NDArray[np.float64]
+    unit: NDArray[np.float64]
+    width: NDArray[np.float64]
+    categories: NDArray[np.bool_]
+    immutable: NDArray[np.bool_]
+    integer: NDArray[np.bool_]
+    largest: float
+
+    @property
+    def reach(self) -> NDArray[np.float64]:
+        """Largest change of each column, in its own units."""
+        return self.largest * self.unit
+
+    @property
+    def free(self) -> NDArray[np.bool_]:
+        """Columns of numbers that constraints let change."""
+        return ~(self.categories | self.immutable)
+
+    @property
+    def barely(self) -> NDArray[np.bool_]:
+        """Free columns that the largest budget moves by less than 1 % of their standard deviation."""
+        deviation = Reference.of(self.X).deviation
+        return self.free & (self.reach > 0) & (self.reach < BARELY * deviation)
+
+
+def reached(setting: Setting) -> Reached:
+    """Columns of the samples, and how far the largest budget moves them."""
+    images = np.ndim(setting.X) > 2
+    X, known = (
+        np.asarray(data, dtype=float) if images else numbers(data)
+        for data in (setting.X, setting.measured_on)
+    )
+    measured = Reference.of(known)
+    unit = measured.spread(setting.generator.eps_unit)
+    unit = np.ones(X.shape[1:]) if unit is None else unit
+    width = np.nan_to_num(measured.high - measured.low)
+    X, unit, width = X.reshape(len(X), -1), unit.ravel(), width.ravel()
+    names = [f"value {k}" for k in range(X.shape[1])] if images else column_names(setting.X)
+    frame = None if images else Frame.of(setting.X)
+    categories = np.zeros(len(names), dtype=bool) if frame is None else frame.categories
+    immutable, integer = _immutable(setting, names), _named(setting, "integer", names)
+    return Reached(names, X, unit, width, categories, immutable, integer, setting.budgets[-1])
+
+
+def _named(setting: Setting, rule: str, names: list[str]) -> NDArray[np.bool_]:
+    """The columns that a rule of the constraints names."""
+    columns: Any = getattr(setting.generator.constraints, rule, ())
+    wanted = {name_of(column, names) for column in columns}
+    return np.array([name in wanted for name in names], dtype=bool)
+
+
+def _immutable(setting: Setting, names: list[str]) -> NDArray[np.bool_]:
+    constraints, found = setting.generator.constraints, _named(setting, "immutable", names)
+    if constraints is not None and constraints.mask is not None:
+        mask = np.asarray(constraints.mask, dtype=bool)
+        if mask.size % len(names) == 0:  # of one sample, or of each; else it has one value for each sample
+            found |= ~mask.reshape(-1, len(names)).any(axis=0)
+    return found

@@ -1,0 +1,255 @@
+"""Columns that tell the label, or the deployed model's answers, although no attack changes them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.feature_selection import f_classif
+from sklearn.utils import _safe_indexing
+
+from skhalfway._inputs import Frame, positions
+from skhalfway.report._inspected import TellingColumn
+from skhalfway.report._rules import ByValue, informed, scaled, tree
+
+if TYPE_CHECKING:
+    from skhalfway.report._reached import Reached
+    from skhalfway.report._setting import Setting
+
+MOST_ROWS, MOST_COLUMNS = 5_000, 100  # that rules are learnt on, and of numbers that are tried
+FEWEST = 20  # with fewer samples, no rule is learnt
+FEW_VALUES = 20  # a column of numbers with at most so many values is taken for steps
+# scaled accuracies (0: guessing, 1: always right) at which a column tells too much
+LABEL, OF_DEPLOYED = 0.5, 0.9  # of labels: at least both this, and this share of the deployed model's
+ANSWERS = 0.8  # of the deployed model's answers
+APART = 0.95  # of a column that attacks move freely, but less than the classes lie apart
+TURNED = 0.05  # share of samples on which the budget turns the rule of such a column, at most
+# shares of the answers that depend on columns, of those that could: on all of them, and on one that is named
+RELIED, NAMED = 0.3, 0.1
+
+
+class _Column(NamedTuple):
+    """A column that tells, with its scaled accuracy on labels and on answers."""
+
+    k: int
+    held: str
+    label: float
+    answers: float
+
+
+class _Known(NamedTuple):
+    """What rules are learnt from: all columns as numbers, with labels, and with answers.
+
+    ``deployed`` and ``accuracy`` are those of the deployed model, averaged over the classes, scaled and not.
+    """
+
+    rows: NDArray[np.float64]
+    y: NDArray[np.intp]
+    X: NDArray[np.float64]
+    answers: NDArray[np.intp] | None
+    deployed: float
+    accuracy: float
+    seed: int
+
+    def tells(self, make: Any, columns: Sequence[int]) -> tuple[float, float]:
+        """Scaled accuracy of a rule on some columns, for labels and for answers."""
+        label = informed(make, self.rows[:, columns], self.y, self.seed)
+        if self.answers is None:
+            return label, 0.0
+        return label, informed(make, self.X[:, columns], self.answers, self.seed)
+
+    def enough(self, label: float, answers: float, *, apart: bool = False) -> bool:
+        """Whether these are accuracies of a column that tells too much."""
+        if apart:
+            return label >= APART
+        return label >= max(LABEL, OF_DEPLOYED * self.deployed) or answers >= ANSWERS
+
+
+def telling_columns(setting: Setting, space: Reached) -> tuple[TellingColumn, ...]:
+    """Columns that tell too much, which the deployed model relies on and no attack changes."""
+    answers = setting.answers(setting.deployed, setting.X)
+    known = _known(setting, answers)
+    if known is None:
+        return ()
+    singles, held = [], []
+    for k in _candidates(known, space):
+        found = _alone(known, space, k)
+        if found is not None and known.enough(found.label, found.answers, apart=found.held == "apart"):
+            singles.append([found])
+        elif found is not None and found.held not in ("apart", "immutable") and _counts(known, found):
+            held.append(found)
+    groups = singles
+    if not any(one.held != "immutable" for (one,) in singles) and len(held) > 1:
+        together = known.tells(partial(tree, len(setting.classes), leaves=64), [one.k for one in held])
+        if known.enough(*together):
+            held.sort(key=lambda one: -max(one.label, one.answers))
+            groups = [*singles, [one._replace(label=together[0], answers=together[1]) for one in held]]
+    return tuple(_told(space.names, known, group) for group in _relied_on(setting, groups, answers))
+
+
+def _known(setting: Setting, said: NDArray[Any]) -> _Known | None:
+    """Labelled samples and those of the reference that are not among them; None if there are too few."""
+    X, place = coded_table(setting.X), positions(setting.y, setting.classes)
+    y, rows = place, X
+    if setting.reference is not None and setting.reference_labels is not None:
+        reference = setting.reference
+        if hasattr(reference, "columns") and hasattr(setting.X, "columns"):
+            reference = reference[list(setting.X.columns)]
+        take = np.random.RandomState(setting.seed).permutation(len(setting.reference_labels))[:MOST_ROWS]
+        more = coded_table(_safe_indexing(reference, take))
+        labels = positions(setting.reference_labels[take], setting.classes)
+        new = ~np.isin(_as_keys(more), _as_keys(X)) & (labels >= 0)
+        rows, y = np.vstack([X, more[new]]), np.concatenate([place, labels[new]])
+    rows, y = _common(rows, y)
+    if len(y) < FEWEST or y.max() < 1:
+        return None
+    answered, codes = _common(X, positions(said, setting.classes))
+    varied = len(codes) >= FEWEST and codes.max() > 0
+    deployed, n = scaled(said, setting.y), len(np.unique(setting.y))
+    accuracy = (1 + deployed * (n - 1)) / n
+    codes_known = codes if varied else None
+    return _Known(rows, y, answered if varied else X, codes_known, deployed, accuracy, setting.seed)
+
+
+def _common(X: NDArray[np.float64], y: NDArray[np.intp]) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
+    """The samples of classes with at least two of them, numbered from 0 on."""
+    kept = np.bincount(y)[y] > 1
+    return X[kept], np.unique(y[kept], return_inverse=True)[1]
+
+
+def coded_table(X: Any) -> NDArray[np.float64]:
+    """A table as numbers (n_samples, n_columns); equal categories have equal codes, in any table."""
+    if not hasattr(X, "columns"):
+        return np.asarray(X, dtype=float).reshape(len(X), -1)
+    frame = Frame.of(X)
+    table = X if frame is None else frame.numbers(X)
+    array = np.empty(X.shape)
+    for k in range(X.shape[1]):
+        array[:, k] = table.iloc[:, k].to_numpy(dtype=float, na_value=np.nan)
+    return array
+
+
+def _as_keys(X: NDArray[np.float64]) -> NDArray[Any]:
+    rows = np.ascontiguousarray(X) + 0.0  # turns -0 into 0
+    rows[np.isnan(rows)] = np.nan
+    return rows.view(np.dtype((np.void, rows.dtype.itemsize * rows.shape[1]))).ravel()
+
+
+def _candidates(known: _Known, space: Reached) -> list[int]:
+    """Numbers of the columns that are tried: all categories, and the most telling columns of numbers."""
+    columns = np.arange(len(space.names))
+    if len(columns) <= MOST_COLUMNS:
+        return columns.tolist()
+    numeric = columns[~space.categories]
+    filled = np.nan_to_num(known.rows[:, numeric])
+    with np.errstate(all="ignore"):
+        differs = np.nan_to_num(f_classif(filled, known.y)[0], posinf=np.inf)
+    best = numeric[np.argsort(-differs, kind="stable")[:MOST_COLUMNS]]
+    return sorted({*columns[space.categories].tolist(), *best.tolist()})
+
+
+def _held(space: Reached, k: int) -> str:
+    """Reason why no attack moves a column; "" if attacks move it."""
+    reasons = {
+        "immutable": space.immutable[k],
+        "category": space.categories[k],
+        "constant": space.reach[k] == 0,
+        "barely": space.barely[k],
+        "step": space.integer[k] and space.reach[k] < 1,
+    }
+    return next((reason for reason, applies in reasons.items() if applies), "")
+
+
+def _alone(known: _Known, space: Reached, k: int) -> _Column | None:
+    """What a column tells alone, and why no attack changes it; None if attacks change it."""
+    x = known.rows[:, k]
+    values = np.unique(x)
+    if len(values) < 2:
+        return None
+    n_classes = int(known.y.max()) + 1
+    few = bool(space.categories[k]) or len(values) <= min(max(FEW_VALUES, n_classes), len(x) // 3)
+    make: Any = ByValue if few else partial(tree, n_classes)
+    held = _held(space, k)
+    if held == "step":  # of many values, each may have its own class
+        label, said = zip(known.tells(ByValue, [k]), known.tells(make, [k]), strict=True)
+        return _Column(k, held, max(label), max(said))
+    if held:
+        return _Column(k, held, *known.tells(make, [k]))
+    missing = np.isnan(x)
+    if missing.any():
+        bare = known._replace(rows=np.isnan(known.rows), X=np.isnan(known.X))
+        tells = bare.tells(ByValue, [k])
+        if known.enough(*tells):
+            return _Column(k, "missing", *tells)
+    rule = make().fit(x[:, None], known.y)
+    if few:
+        steps = values[~np.isnan(values)]
+        differ = np.diff(rule.predict(steps[:, None])) != 0
+        if differ.any() and np.diff(steps)[differ].min() > space.reach[k]:
+            return _Column(k, "step", *known.tells(make, [k]))
+        return None
+    if scaled(rule.predict(x[:, None]), known.y) < APART:  # even on the samples that it was learnt from
+        return None
+    own = known.X[:, k]
+    said = rule.predict(own[:, None])
+    moved = [rule.predict((own + part * space.reach[k])[:, None]) != said for part in (-1, -0.5, 0.5, 1)]
+    if np.any(moved, axis=0).mean() < TURNED:
+        return _Column(k, "apart", informed(make, known.rows[:, [k]], known.y, known.seed), 0.0)
+    return None
+
+
+def _counts(known: _Known, found: _Column) -> bool:
+    """Whether a column may tell together with others: of numbers, only with two values."""
+    return found.held != "step" or len(np.unique(known.rows[:, found.k])) == 2
+
+
+def _relied_on(setting: Setting, groups: list[list[_Column]], answers: NDArray[Any]) -> list[list[_Column]]:
+    """Columns on which the deployed model relies: its answers change as their values change places."""
+    if not groups:
+        return []
+    order = np.random.RandomState(setting.seed).permutation(len(answers))
+    could = max(float((answers != answers[order]).mean()), 1 / len(answers))
+
+    def share(columns: list[_Column]) -> float:
+        said = setting.answers(setting.deployed, _exchanged(setting.X, [one.k for one in columns], order))
+        return float((said != answers).mean()) / could
+
+    if share(list({one.k: one for group in groups for one in group}.values())) < RELIED:
+        return []
+    kept = []
+    for group in groups:
+        if len(group) == 1:
+            kept += [group] if len(groups) == 1 or share(group) > 0 else []
+        else:
+            named = [one for one in group if share([one]) > NAMED]
+            kept.append(named if len(named) > 1 else group)
+    return kept or groups  # copies of one column may replace each other; then none alone is relied on
+
+
+def _exchanged(X: Any, columns: list[int], order: NDArray[np.intp]) -> Any:
+    changed = X.copy()
+    for k in columns:
+        if hasattr(X, "iloc"):
+            changed.isetitem(k, X.iloc[order, k].set_axis(X.index))
+        else:
+            changed[:, k] = X[order, k]
+    return changed
+
+
+def _told(names: list[str], known: _Known, group: list[_Column]) -> TellingColumn:
+    first = group[0]
+    of_label = known.enough(first.label, 0.0)
+    y = known.y if of_label or known.answers is None else known.answers
+    chance = 1 / (int(y.max()) + 1)
+    scale = first.label if of_label else first.answers
+    return TellingColumn(
+        tuple(names[one.k] for one in group),
+        "label" if of_label else "answers",
+        chance + scale * (1 - chance),
+        known.accuracy,
+        chance,
+        first.held,
+    )

@@ -1,0 +1,53 @@
+"""The page of the guide on audits of files: what it says can be pasted, and prints what it shows."""
+
+from __future__ import annotations
+
+import re
+import runpy
+import shlex
+from configparser import ConfigParser
+from pathlib import Path
+from textwrap import dedent
+
+import pytest
+
+from tests.cli.conftest import run
+
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "doc" / "guide" / "audit_files.rst").read_text(encoding="utf-8")
+
+
+def blocks(kind: str) -> list[str]:
+    """The blocks of code of a kind, in their order."""
+    found = re.findall(rf"^\.\. code-block:: {kind}\n\n((?:   .*\n|\n)+)", PAGE, re.MULTILINE)
+    return [dedent(block).strip() for block in found]
+
+
+def test_the_extra_that_is_installed_has_skops():
+    install = blocks("console")[0]
+    extra = re.fullmatch(r'\$ pip install "skhalfway\[(\w+)\]"', install)[1]
+    settings = ConfigParser()
+    settings.read(ROOT / "setup.cfg")
+    assert "skops" in settings["options.extras_require"][extra]
+
+
+def test_the_page_can_be_pasted(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (script,) = blocks("python")
+    Path("prepare.py").write_text(script)
+    runpy.run_path("prepare.py")
+    (rules,) = blocks("toml")
+    Path("constraints.toml").write_text(rules)
+    for block in blocks("console")[1:]:
+        command, *shown = block.splitlines()
+        words = shlex.split(command.removeprefix("$ "))
+        assert words[0] == "skhalfway"
+        capsys.readouterr()
+        assert run(*words[1:]) == 0
+        assert capsys.readouterr().out.splitlines() == shown
+    assert Path("report.html").exists()
+
+
+@pytest.mark.parametrize("page", ["README.md", "doc/continuous_integration.rst"])
+def test_other_pages_lead_to_it(page):
+    assert "audit_files" in (ROOT / page).read_text(encoding="utf-8")

@@ -1,0 +1,378 @@
+"""What an audit notices in the data: columns that give the label away, budgets, samples seen before."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.base import clone
+from sklearn.compose import make_column_transformer
+from sklearn.linear_model import LogisticRegression
+from sklearn.naive_bayes import GaussianNB
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
+from sklearn.tree import DecisionTreeClassifier
+
+from skhalfway import AdversarialGenerator, Constraints, audit, load_result
+from skhalfway.report import InspectedData, TellingColumn, compare_reports
+
+N = 400
+RNG = np.random.RandomState(0)
+PUMPS = pd.DataFrame(
+    {
+        "temperature": RNG.normal(70, 5, N),
+        "pressure": RNG.gamma(4, 2, N),
+        "visits": RNG.poisson(5, N),
+        "site": RNG.choice(["north", "south", "east"], N),
+    }
+)
+FAILS = (PUMPS["temperature"] - 70) / 5 + RNG.normal(0, 0.3, N) > 0.2
+LABELS = np.where(FAILS, "fails", "holds")
+COIN = RNG.randint(0, 2, N)
+FEW = np.where(np.arange(N) % 50 == 0, ~FAILS, FAILS)  # differs from the label in 2 % of the rows
+
+
+def model_of(X, y, kind=None):
+    """A fitted model of a table with texts."""
+    texts = [name for name in X if not pd.api.types.is_numeric_dtype(X[name])]
+    encode = make_column_transformer(
+        (OneHotEncoder(handle_unknown="ignore", sparse_output=False), texts), remainder=StandardScaler()
+    )
+    return make_pipeline(encode, LogisticRegression(max_iter=500) if kind is None else clone(kind)).fit(X, y)
+
+
+def audited(X, y=LABELS, kind=None, seen=0, columns=None, **settings):
+    """An audit in a moment: models of the first half, and samples of the second, or some of the first."""
+    train, test = np.arange(N // 2), np.arange(N // 2 - seen, N // 2 + 100 - seen)
+    used = X.columns if columns is None else columns
+    pick = make_column_transformer(("passthrough", list(used)), verbose_feature_names_out=False)
+    pick.set_output(transform="pandas")
+    models = {
+        name: make_pipeline(pick, model_of(X[used].iloc[train[k:]], y[train[k:]], kind))
+        for k, name in enumerate(("net", "next"))
+    }
+    for model in models.values():
+        model.steps[0][1].fit(X)
+    unit = settings.pop("unit", "std")
+    attack = AdversarialGenerator(
+        attack="fgsm", eps_unit=unit, clip_values="range", **settings.pop("more", {})
+    )
+    return audit(
+        models,
+        X.iloc[test],
+        y[test],
+        generator=attack,
+        reference=(X.iloc[train], y[train]),
+        **{"eps": [0.2], "parts": (), "surrogates": None, **settings},
+    )
+
+
+def kinds(report):
+    return {advice.kind: advice for advice in report.findings}
+
+
+LEAKS = {
+    "text": ({"status": np.where(FAILS, "broken", "fine")}, "category"),
+    "text that differs in 2 %": ({"status": np.where(FEW, "broken", "fine")}, "category"),
+    "bools": ({"status": FAILS.to_numpy()}, "category"),
+    "0 and 1": ({"status": FAILS.astype(int)}, "step"),
+    "3 and 7": ({"status": np.where(FAILS, 3, 7)}, "step"),
+    "score": ({"status": np.where(FAILS, 0.9, 0.1) + 0.01 * RNG.normal(size=N)}, "apart"),
+}
+
+
+@pytest.mark.parametrize(("extra", "held"), LEAKS.values(), ids=LEAKS)
+def test_a_label_among_the_columns_is_never_taken_for_robustness(extra, held):
+    """The model relies on it and no attack changes it, so that none succeeds."""
+    report = audited(PUMPS.assign(**extra), columns=["status", "site"])
+    assert report.verdict.level == "unknown"
+    (found,) = report.data.telling
+    assert (found.names, found.tells, found.held) == (("status",), "label", held)
+    assert found.accuracy > 0.95 and found.chance == 0.5 and not found.declared
+    assert "column status alone gives the label away" in str(report.verdict)
+    leak = kinds(report)["leak"]
+    assert leak.severity == "high" and "leave it out" in leak.action
+    assert "Constraints(immutable=['status'])" in leak.action
+    assert report.findings[0] == leak
+
+
+def test_whole_numbers_that_the_budget_cannot_step_over():
+    """Of 80 values, the even ones are those of one class; the budget is half a step."""
+    rng = np.random.RandomState(1)
+    code = 2 * rng.randint(0, 40, N) + FAILS.astype(int)
+    table = PUMPS.assign(code=code)
+    tree = DecisionTreeClassifier(random_state=0)
+    for rules, held in ((Constraints(integer=["code"]), ["step"]), (None, [])):
+        given = {"columns": ["code", "pressure"], "unit": "input", "eps": [0.5], "constraints": rules}
+        report = audited(table, kind=tree, **given)
+        assert [one.held for one in report.data.telling if one.names == ("code",)] == held
+        assert rules is None or report.verdict.level == "unknown"
+
+
+def test_a_column_that_tells_by_what_is_missing():
+    rng = np.random.RandomState(1)
+    cost = np.where(FAILS, rng.gamma(3, 200, N), np.nan)
+    report = audited(PUMPS.assign(cost=cost), kind=DecisionTreeClassifier(max_depth=2), eps=[0.02])
+    (found,) = report.data.telling
+    assert (found.names, found.held) == (("cost",), "missing") and report.verdict.level == "unknown"
+
+
+@pytest.mark.parametrize(
+    "rules",
+    [Constraints(immutable=["status"]), Constraints(mask=[True, True, True, True, False])],
+    ids=["immutable", "mask"],
+)
+def test_a_declared_column_is_a_condition_of_the_verdict(rules):
+    table = PUMPS.assign(status=FAILS.astype(int))
+    report = audited(table, columns=["status", "pressure"], constraints=rules)
+    assert report.verdict.level == "nothing_found"
+    assert report.verdict.headline.endswith("as long as attackers cannot set column status")
+    assert "Column status alone gives the label away" in str(report.verdict)
+    finding = kinds(report)["leak"]
+    assert finding.severity == "medium" and "holds only while attackers cannot set" in finding.title
+
+
+def test_columns_that_tell_only_together():
+    """Each is a coin toss; whether they are equal is the label. A column that does not matter is not "
+    "named."""
+    pairs = {"a": np.where(COIN, "u", "v"), "b": np.where(COIN == FAILS, "u", "v")}
+    tree = DecisionTreeClassifier(min_samples_leaf=5, random_state=0)
+    report = audited(PUMPS.assign(**pairs), kind=tree, columns=["a", "b", "pressure"])
+    (found,) = report.data.telling
+    assert set(found.names) == {"a", "b"} and found.accuracy > 0.95 and report.verdict.level == "unknown"
+    assert "together give the label away" in str(report.verdict)
+
+
+def test_a_column_that_decides_the_answers_though_not_the_label():
+    """Labels are half noise, which the model does not know; its answers follow the column."""
+    rng = np.random.RandomState(1)
+    noisy = np.where(rng.uniform(size=N) < 0.35, ~FAILS, FAILS)
+    table = PUMPS.assign(status=np.where(FAILS, "broken", "fine"))
+    report = audited(table, np.where(noisy, "fails", "holds"), columns=["status", "visits"])
+    (found,) = report.data.telling
+    assert found.names == ("status",) and found.accuracy > 0.9 and report.verdict.level != "nothing_found"
+
+
+@pytest.mark.parametrize(
+    ("extra", "columns"),
+    [
+        ({}, None),
+        ({"customer": [f"C{k:04d}" for k in range(N)]}, None),
+        ({"number": np.arange(N)}, None),
+        # the model does not look at it
+        ({"status": np.where(FAILS, "broken", "fine")}, ["temperature", "site"]),
+        ({"always": "yes"}, None),
+    ],
+    ids=["none", "names of customers", "numbers of customers", "not used", "constant"],
+)
+def test_other_columns_are_not_suspected(extra, columns):
+    report = audited(PUMPS.assign(**extra), columns=columns)
+    assert report.data.telling == () and "leak" not in kinds(report)
+
+
+def test_labels_of_ten_classes_as_numbers():
+    rng = np.random.RandomState(0)
+    y = np.arange(N) % 10
+    X = np.column_stack([rng.normal(size=(N, 3)), y])
+    model = DecisionTreeClassifier(random_state=0).fit(X[:200], y[:200])
+    near = KNeighborsClassifier().fit(X[:200], y[:200])
+    attack = AdversarialGenerator(attack="fgsm", eps_unit="std", clip_values="range")
+    report = audit(
+        [("a", model), ("b", near)], X[200:], y[200:], generator=attack, eps=[0.1], surrogates=None
+    )
+    (found,) = report.data.telling
+    assert found.names == ("column 3",) and found.chance == 0.1 and found.accuracy == 1
+    assert "Constraints(immutable=[3])" in kinds(report)["leak"].action
+
+
+def test_units_of_thousands():
+    """A budget of .2 in the units of the data changes nothing in a column of thousands."""
+    rng = np.random.RandomState(1)
+    income = np.where(FAILS, 30_000, 50_000) + rng.normal(0, 8_000, N)
+    table = PUMPS.assign(income=income)
+    report = audited(table, columns=["income", "site"], unit="input")
+    assert report.data.barely_moved == ("income",) and report.verdict.level == "unknown"
+    assert "less than 1 % of the standard deviation of column income" in str(report.verdict)
+    fixed = audited(table, columns=["income", "site"], unit="input", constraints=Constraints("income"))
+    assert fixed.data.barely_moved == ()
+    assert audited(table, columns=["income", "site"]).data.barely_moved == ()
+
+
+@pytest.mark.parametrize(
+    ("unit", "norm", "eps", "spanned", "first"),
+    [
+        ("std", np.inf, [0.2, 9.0, 20.0], ("temperature", "pressure", "visits"), 9.0),
+        ("range", np.inf, [0.5, 1.0], ("temperature", "pressure", "visits"), 1.0),
+        ("range", np.inf, [0.5, 0.99], (), None),
+        ("input", np.inf, [0.5, 15.0], ("visits",), 15.0),
+        # a change of the whole range in all three columns has a length of the root of 3
+        ("range", 2, [1.0, 1.7], (), None),
+        ("range", 2, [1.0, 1.8], ("temperature", "pressure", "visits"), 1.8),
+    ],
+)
+def test_budgets_as_large_as_the_data(unit, norm, eps, spanned, first):
+    table = PUMPS.assign(visits=np.clip(PUMPS["visits"], 0, 12).astype(float))
+    table.loc[200:202, ["visits"]] = [[0.0], [12.0], [5.0]]
+    report = audited(table, unit=unit, eps=eps, more={"norm": norm})
+    assert report.data.spanned == spanned and report.data.spanned_from == first
+    finding = kinds(report).get("budget")
+    assert (finding is None) == (not spanned)
+    if spanned:
+        assert finding.severity == ("medium" if len(spanned) > 1 else "note")
+        assert spanned[0] in finding.evidence
+
+
+@pytest.mark.parametrize(
+    ("scale", "eps", "barely", "spanned"),
+    [(1, 25.0, False, True), (1, 0.1, False, False), (255, 0.1, True, False), (255, 8.0, False, False)],
+)
+def test_pixels(scale, eps, barely, spanned):
+    from sklearn.datasets import load_digits
+
+    X, y = load_digits(return_X_y=True)
+    images = scale * (X / 16).reshape(-1, 1, 8, 8)
+
+    class Flat:
+        def __init__(self, n):
+            self.model = LogisticRegression(max_iter=200).fit(images[:n].reshape(n, -1) / scale, y[:n])
+            self.classes_ = self.model.classes_
+
+        def predict(self, X):
+            return self.model.predict(np.asarray(X).reshape(len(X), -1) / scale)
+
+    attack = AdversarialGenerator(attack="square", max_queries=2, clip_values="range")
+    report = audit(
+        {"a": Flat(500), "b": Flat(300)},
+        images[600:640],
+        y[600:640],
+        generator=attack,
+        eps=[eps],
+        surrogates=None,
+        parts=(),
+    )
+    assert report.data.barely_moved == ("pixels",) * barely
+    assert report.data.spanned == ("pixels",) * spanned
+    assert ("standard deviation of the pixels" in str(report.verdict)) == barely
+    assert ("budget" in kinds(report)) == spanned and "constraints" not in kinds(report)
+
+
+@pytest.mark.parametrize(("seen", "said"), [(0, 0), (60, 60)])
+def test_samples_of_the_reference_are_noticed(seen, said):
+    report = audited(PUMPS, seen=seen)
+    assert report.data.seen == said
+    assert ("overlap" in kinds(report)) == (said > 0)
+    assert (f"{said} of the 100 attacked samples are in the reference too" in str(report.verdict)) == (
+        said > 0
+    )
+
+
+def test_rows_that_repeat_by_chance_are_not_samples_seen():
+    """In a table of two dice most rows occur often."""
+    rng = np.random.RandomState(1)
+    dice = pd.DataFrame({"one": rng.randint(1, 7, N), "two": rng.randint(1, 7, N), "site": PUMPS["site"]})
+    report = audited(dice, np.where(dice["one"] + dice["two"] > 7, "high", "low"))
+    assert report.data.seen == 0
+
+
+def test_constraints_are_suggested_as_code_and_as_lines_of_a_file():
+    rng = np.random.RandomState(1)
+    plan = rng.choice(["basic", "pro"], N)
+    table = PUMPS.assign(plan_basic=(plan == "basic").astype(int), plan_pro=(plan == "pro").astype(int))
+    report = audited(table, parts=["columns"])
+    data, found = report.data, kinds(report)["constraints"]
+    assert data.integer == ("visits",) and data.one_hot == (("plan_basic", "plan_pro"),)
+    assert data.categories == ("site",) and found.severity == "note"
+    code = "Constraints(integer=['visits'], one_hot=[['plan_basic', 'plan_pro']])"
+    assert code in found.action and "Constraints(immutable=['temperature'" in found.action
+    assert "depends most on column" in found.evidence and "temperature" in found.evidence
+    rules = eval(code, {"Constraints": Constraints})  # as it is pasted
+    followed = audited(table, constraints=rules)
+    assert "constraints" not in kinds(followed) and followed.data.one_hot == data.one_hot
+    by_command = replace(report, command="skhalfway audit")
+    action = kinds(by_command)["constraints"].action
+    lines = 'integer = ["visits"] and one_hot = [["plan_basic", "plan_pro"]]'
+    assert f"--constraints constraints.toml, where that file has the lines {lines}" in action
+
+
+def test_values_that_may_leave_the_range(made):
+    data = InspectedData(unconstrained=True)
+    report = made({"deployed": 0, "second": 0}, fields={"data": data, "protocol": {"valid range": "none"}})
+    assert "AdversarialGenerator(clip_values='range')" in kinds(report)["constraints"].action
+    by_command = replace(report, command="skhalfway audit")
+    assert "--clip-values range" in kinds(by_command)["constraints"].action
+    assert "clip" not in kinds(replace(report, protocol={"valid range": "0 to 1"}))["constraints"].action
+
+
+def test_a_leak_is_a_doubt_whatever_was_found(made):
+    """It does not hide what was found: an exposed model stays exposed."""
+    leak = TellingColumn(("status",), "label", 0.99, 0.98, 0.5, "category")
+    fields = {"data": InspectedData((leak,))}
+    assert made({"deployed": 0, "second": 0}, fields=fields).verdict.level == "unknown"
+    assert made({"deployed": 90, "second": 0}, fields=fields).verdict.level == "unknown"
+    exposed = made({"deployed": 90, "second": 60}, fields=fields).verdict
+    assert exposed.level == "exposed" and "true figures may be higher: column status" in str(exposed)
+
+
+@pytest.mark.parametrize(
+    ("fooled", "headline"),
+    [
+        (0, "more often than random noise, as long as attackers cannot set column status"),
+        (90, "Exposed to whoever has the model, and to others if they can set column status"),
+    ],
+)
+def test_the_headline_names_what_the_result_rests_on(fooled, headline, made):
+    declared = TellingColumn(("status",), "label", 0.99, 0.98, 0.5, "immutable")
+    verdict = made({"deployed": fooled, "second": 0}, fields={"data": InspectedData((declared,))}).verdict
+    assert verdict.headline.endswith(headline)
+    assert "The constraints say that attackers cannot set column status" in str(verdict)
+    exposed = made({"deployed": 90, "second": 60}, fields={"data": InspectedData((declared,))}).verdict
+    assert exposed.headline == "Exposed"
+
+
+def test_what_was_noticed_is_kept_in_files(tmp_path):
+    status = np.where(FAILS, "broken", "fine")
+    report = audited(PUMPS.assign(status=status), columns=["status", "site"], seen=20)
+    report.save(tmp_path / "report.json")
+    again = load_result(tmp_path / "report.json")
+    assert again == report and again.findings == report.findings and again.verdict == report.verdict
+    assert again.data.telling[0].names == ("status",)
+
+
+@pytest.mark.parametrize(
+    ("X", "said"),
+    [
+        (PUMPS.to_numpy()[:, :3].astype(float), "row numbers in X, counted from 0"),
+        (PUMPS.drop(columns="site"), "row numbers in X, counted from 0"),
+        (
+            PUMPS.drop(columns="site").set_axis([f"P{k}" for k in range(N)]),
+            "names in the index of X: X.loc[name] is the sample",
+        ),
+        (
+            PUMPS.drop(columns="site").set_axis(range(N - 1, -1, -1)),
+            "names in the index of X: X.loc[name] is the sample",
+        ),
+    ],
+    ids=["array", "table", "names", "reversed numbers"],
+)
+def test_names_of_samples_lead_to_the_sample(X, said):
+    models = {"a": GaussianNB().fit(X, LABELS), "b": DecisionTreeClassifier(max_depth=3).fit(X, LABELS)}
+    report = audit(models, X, LABELS, surrogates=None, n_samples=40, eps=[0.5], parts=["exposed"])
+    assert said in report.protocol["names of samples"] and said in report.to_html()
+    one = report.exposed[0]
+    row = X[one.name] if isinstance(X, np.ndarray) else X.loc[one.name].to_numpy()
+    names = dict(
+        zip(["column 0", "column 1", "column 2"] if isinstance(X, np.ndarray) else X, row, strict=True)
+    )
+    assert all(names[column] == before for column, before, _ in one.changes) and one.changes
+
+
+def test_findings_that_only_one_audit_looked_for_are_unknown(made):
+    leak = TellingColumn(("status",), "label", 0.99, 0.98, 0.5, "category")
+    report = made({"deployed": 90, "second": 60}, fields={"data": InspectedData((leak,))})
+    older = replace(report, data=None)
+    title = "Column status may give the label away"
+    assert dict(compare_reports(older, report).findings)[title] == "unknown"
+    assert dict(compare_reports(report, replace(report, data=InspectedData())).findings)[title] == "gone"
