@@ -70,9 +70,8 @@ def known_points(queries: Queries) -> tuple[NDArray[np.float64], NDArray[np.intp
     problem = queries.problem
     assert problem.partners is not None
     unit = problem.region.shared_unit()
-    known = (
-        problem.partners.X
-    )  # none is left if each has a category of its own, such as a number of a customer
+    known = problem.partners.X
+    # no partner is left where each has a category of its own, such as the number of a customer
     points = known.reshape(len(known), int(np.prod(known.shape[1:])))
     points = points.astype(float) if unit is None else points / unit.reshape(1, -1)
     return points, problem.partners.said_by(problem.model)
