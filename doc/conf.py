@@ -54,6 +54,7 @@ extensions = [
     "course_pages",
     "everyday_words",
     "mathml",
+    "mended_pages",
     "site_files",
 ]
 templates_path = ["_templates"]
@@ -128,7 +129,6 @@ html_theme_options = {
     "show_prev_next": False,
     "navbar_persistent": ["search-field.html"],
     "header_links_before_dropdown": 6,
-    # one level beside a page: the theme's buttons that open a further one have no name (WCAG 4.1.2)
     "navigation_depth": 2,
     "footer_start": ["copyright"],
     "footer_end": [],

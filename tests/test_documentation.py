@@ -127,6 +127,24 @@ def test_sitemap_has_every_page():
     ]
 
 
+def test_faults_of_the_tools_are_mended():
+    pytest.importorskip("sphinx")
+    mended = load(DOC / "_ext" / "mended_pages.py").mended
+    toggle = '<summary><span class="toctree-toggle" role="presentation"></span></summary>'
+    assert mended(toggle).startswith('<summary aria-label="Pages of this part"><span')
+    entries = '<div role="list" class="citation-list">\n<div class="citation" id="a" role="doc-biblioentry">'
+    assert "role" not in mended(entries)
+    link = '<a href="../generated/skhalfway.results.Result.html#{}">[docs]</a>'
+    for given, right in (
+        ("skhalfway.Result", "skhalfway.results.Result"),
+        ("skhalfway.Result.plot", "skhalfway.results.Result.plot"),
+        ("skhalfway.results.Result.save", "skhalfway.results.Result.save"),
+        ("other", "other"),
+    ):
+        assert mended(link.format(given)) == link.format(right)
+    assert mended(mended(toggle + entries)) == mended(toggle + entries)
+
+
 def test_formulas_become_mathml():
     pytest.importorskip("latex2mathml")
     pytest.importorskip("sphinx")
