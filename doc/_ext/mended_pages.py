@@ -1,8 +1,8 @@
 """Faults of the pages that tools write, mended once the site is built.
 
 - The theme's buttons that open a part of the navigation have no name (WCAG 4.1.2).
-- docutils gives entries of a bibliography a role that ARIA has given up, within a list that then has no items.
-- Links from the code back to the documentation name a class by one module, where its page names it by another.
+- docutils gives entries of a bibliography a role that ARIA gave up, within a list that then has no items.
+- Links from the code back to the documentation name a class by another module than its page does.
 """
 
 from __future__ import annotations
