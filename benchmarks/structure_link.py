@@ -39,6 +39,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import matplotlib.pyplot as plt
 import numpy as np
 import torch
 from consensus_page import cell, interval, tau
@@ -241,7 +242,7 @@ def claims(found: dict[str, dict[tuple[str, str], Array]]) -> str:
     paired = [t for t in MEASURES if max(mean(t, "fooled together", c) for c in CONDITIONS) > 0.3]
 
     def line(what: str, exceptions: list[str]) -> str:
-        return f"{what}: **" + (f"failed** for {', '.join(exceptions)}." if exceptions else "held**.")
+        return f"{what}: **" + (f"failed** for {'; '.join(exceptions)}." if exceptions else "held**.")
 
     lines = [
         line("No measure of structure ranks accuracy better than the jury at halves does", better),
@@ -259,6 +260,8 @@ def write(blocks: list[dict[str, Any]]) -> None:
     found = collected(blocks)
     parts = ["# Structure beside generalisation and transfer", (__doc__ or "").split("\n\n", 1)[1].strip()]
     parts += ["## The claims", claims(found)]
+    parts.append("![How well each measure ranks networks, with intervals](structure_link.svg)")
+    picture(found)
     for condition in CONDITIONS:
         rows = []
         for title in (*MEASURES, *BESIDE):
@@ -271,6 +274,30 @@ def write(blocks: list[dict[str, Any]]) -> None:
         parts += [f"## Labels: {condition}", table([row for _, row in rows])]
     parts.append("Measures in italics are those of consensus.md; all others are of `skhalfway.structure`.")
     RESULTS.with_suffix(".md").write_text("\n\n".join(parts) + "\n")
+
+
+def picture(found: dict[str, dict[tuple[str, str], Array]]) -> None:
+    """How well each measure ranks accuracy and being fooled: means over data sets, with intervals."""
+    titles = sorted(found, key=lambda title: abs(found[title]["accuracy", CONDITIONS[1]].mean()))
+    figure, axes = plt.subplots(1, 2, figsize=(9.5, 6.2), sharey=True, layout="constrained")
+    wanted = {"accuracy": "ranks accuracy", "is fooled": "ranks being fooled by others' samples"}
+    for ax, (outcome, says) in zip(axes, wanted.items(), strict=True):
+        for move, condition in zip((0.14, -0.14), CONDITIONS, strict=True):
+            for place, title in enumerate(titles):
+                mean, low, high = interval(found[title][outcome, condition])
+                colour = "C0" if condition == CONDITIONS[0] else "C1"
+                ax.plot([low, high], [place + move] * 2, color=colour, lw=1.2)
+                label = f"labels: {condition}" if not place else None
+                ax.plot(mean, place + move, "o", color=colour, markersize=4, label=label)
+        ax.axvline(0, color="0.6", lw=0.8)
+        ax.set(title=says, xlabel="Kendall's tau", xlim=(-1, 1))
+        ax.spines[["top", "right"]].set_visible(False)
+    names = [title if title in MEASURES else f"{title} (not of structure)" for title in titles]
+    axes[0].set_yticks(range(len(titles)), names, fontsize=8)
+    handles, labels = axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=2, frameon=False)
+    figure.savefig(RESULTS.with_suffix(".svg"), metadata={"Date": None})
+    plt.close(figure)
 
 
 def main() -> None:
