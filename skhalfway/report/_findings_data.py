@@ -37,6 +37,14 @@ def called(names: Sequence[str]) -> str:
 
 def tells(report: AuditReport, one: TellingColumn) -> str:
     """How much a column tells, in words."""
+    if one.tells == "decides":
+        s, their = ("s", "its") if len(one.names) == 1 else ("", "their")
+        own, of_others = in_percent(one.accuracy), in_percent(one.deployed)
+        return (
+            f"{called(one.names)} decide{s} most of what {report.deployed} answers (exchanging {their} "
+            f"values between samples changes {own} % of the answers, exchanging those of all other columns "
+            f"{of_others} %)"
+        )
     alone, them = ("alone", "it") if len(one.names) == 1 else ("together", "them")
     figures = f"a simple rule on {them} is right on {in_percent(one.accuracy)} % of the samples"
     if one.tells == "label":
@@ -54,9 +62,13 @@ def held_because(one: TellingColumn) -> str:
 
 def _leak(report: AuditReport, one: TellingColumn) -> Advice:
     them, are = ("it", "is") if len(one.names) == 1 else ("them", "are")
+    decide = "decides" if len(one.names) == 1 else "decide"
+    tested = (
+        "The rule was tested on samples that it was not learnt from, and shares are averaged over the "
+        f"classes. {report.deployed} relies on {them}. "
+    )
     evidence = (
-        f"{_upper(tells(report, one))}. The rule was tested on samples that it was not learnt from, and "
-        f"shares are averaged over the classes. {report.deployed} relies on {them}. Attacks cannot use that: "
+        f"{_upper(tells(report, one))}. {tested * (one.tells != 'decides')}Attacks cannot use that: "
         f"{held_because(one)}."
     )
     leave_out = (
@@ -74,7 +86,8 @@ def _leak(report: AuditReport, one: TellingColumn) -> Advice:
     return Advice(
         "leak",
         "high",
-        f"{_upper(called(one.names))} may give the label away",
+        f"{_upper(called(one.names))} "
+        + ("may give the label away" if one.tells == "label" else f"{decide} what {report.deployed} answers"),
         evidence,
         f"{leave_out} If {called(one.names)} {are} known, and clients cannot set {them}, say so with "
         f"{rule(report, 'immutable', one.names)}. The result then holds only while that is true. If clients "

@@ -30,14 +30,18 @@ class TellingColumn(Record):
     ----------
     names : tuple of str
         The column; more than one if they tell together and none of them alone.
-    tells : {"label", "answers"}
-        Whether it tells the true labels, or the answers of the deployed model.
+    tells : {"label", "answers", "decides"}
+        Whether a simple rule on these columns tells the true labels, or the answers of the deployed model; or
+        "decides" where no simple rule does, but most answers depend on all such columns together.
     accuracy : float
-        Accuracy of a simple rule on these columns alone, cross-validated, averaged over the classes.
+        Accuracy of that rule, cross-validated, averaged over the classes. For "decides", the share of answers
+        that change when the values of these columns are exchanged between samples.
     deployed : float
-        Accuracy of the deployed model on the samples, averaged over the classes.
+        Accuracy of the deployed model on the samples, averaged over the classes. For "decides", the share of
+        answers that change when the values of all other columns are exchanged.
     chance : float
-        Accuracy of guessing, averaged over the classes.
+        Accuracy of guessing, averaged over the classes. For "decides", the share of pairs of samples with
+        different answers.
     held : {"category", "immutable", "constant", "barely", "step", "missing", "apart"}
         Reason why no attack changes what the column tells; of several columns, that of the first one.
 

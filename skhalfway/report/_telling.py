@@ -29,6 +29,7 @@ APART = 0.95  # of a column that attacks move freely, but less than the classes 
 TURNED = 0.05  # share of samples on which the budget turns the rule of such a column, at most
 # shares of the answers that depend on columns, of those that could: on all of them, and on one that is named
 RELIED, NAMED = 0.3, 0.1
+MOSTLY = 0.5  # share from which on columns decide most answers, if all others change fewer
 
 
 class _Column(NamedTuple):
@@ -87,7 +88,8 @@ def telling_columns(setting: Setting, space: Reached) -> tuple[TellingColumn, ..
         if known.enough(*together):
             held.sort(key=lambda one: -max(one.label, one.answers))
             groups = [*singles, [one._replace(label=together[0], answers=together[1]) for one in held]]
-    return tuple(_told(space.names, known, group) for group in _relied_on(setting, groups, answers))
+    told = [_told(space.names, known, group) for group in _relied_on(setting, groups, answers)]
+    return tuple(told or _deciding(setting, space, known, answers))
 
 
 def _known(setting: Setting, said: NDArray[Any]) -> _Known | None:
@@ -229,7 +231,42 @@ def _relied_on(setting: Setting, groups: list[list[_Column]], answers: NDArray[A
     return kept or groups  # copies of one column may replace each other; then none alone is relied on
 
 
-def _exchanged(X: Any, columns: list[int], order: NDArray[np.intp]) -> Any:
+def _deciding(setting: Setting, space: Reached, known: _Known, answers: NDArray[Any]) -> list[TellingColumn]:
+    """All columns that no attack changes, if most answers depend on them, although no simple rule does."""
+    reasons = {k: _held(space, k) or _steps(known, space, k) for k in range(len(space.names))}
+    held = [k for k, reason in reasons.items() if reason]
+    others = [k for k, reason in reasons.items() if not reason]
+    order = np.random.RandomState(setting.seed).permutation(len(answers))
+
+    def changed(columns: Sequence[int]) -> float:
+        said = setting.answers(setting.deployed, _exchanged(setting.X, columns, order))
+        return float((said != answers).mean())
+
+    could = float((answers != answers[order]).mean())
+    if not held or could == 0 or changed(held) < MOSTLY * could:
+        return []
+    by_held, by_others = changed(held), changed(others) if others else 0.0
+    if by_held <= by_others:
+        return []
+    each = {k: changed([k]) for k in held}
+    named = [k for k in held if each[k] > 0] or held
+    open_ones = [k for k in named if reasons[k] != "immutable"]
+    # what is declared does not need to be said again, unless it decides alone
+    named = open_ones if open_ones and changed(open_ones) >= MOSTLY * by_held else named
+    first = next((reasons[k] for k in named if reasons[k] != "immutable"), "immutable")
+    names = tuple(space.names[k] for k in named)
+    return [TellingColumn(names, "decides", by_held, by_others, could, first)]
+
+
+def _steps(known: _Known, space: Reached, k: int) -> str:
+    """The reason "step" for a column of few values that lie further apart than the largest budget."""
+    values = np.unique(known.rows[:, k])
+    values = values[~np.isnan(values)]
+    few = 2 <= len(values) <= FEW_VALUES
+    return "step" if few and np.diff(values).min() > space.reach[k] else ""
+
+
+def _exchanged(X: Any, columns: Sequence[int], order: NDArray[np.intp]) -> Any:
     changed = X.copy()
     for k in columns:
         if hasattr(X, "iloc"):

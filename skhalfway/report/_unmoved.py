@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from skhalfway.report._setting import Setting
 
 OFTEN = 0.05  # with this share of samples outside its range, the reference is not like the samples
-MUCH_LESS = 0.1  # spread of the reference, as a share of the spread of the samples
+MUCH_LESS = 0.4  # spread of the reference, as a share of the spread of the samples
 
 
 class Unmoved(NamedTuple):
@@ -24,7 +24,7 @@ class Unmoved(NamedTuple):
     still : tuple of str
         Columns in which the reference has a single value, so that the budget is 0, and some sample another.
     doubtful : tuple of str
-        Columns in which the reference varies at most a tenth as much as the samples, and at least 5 % of the
+        Columns in which the reference varies at most .4 times as much as the samples, and at least 5 % of the
         samples are outside its range.
     """
 

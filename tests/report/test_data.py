@@ -146,6 +146,48 @@ def test_columns_that_tell_only_together():
     assert "together give the label away" in str(report.verdict)
 
 
+def many_weak(n, right, values, seed=0):
+    """Columns that each agree with the label of a row with some probability."""
+    rng = np.random.RandomState(seed)
+    agrees = rng.random_sample((n, N)) < right
+    columns = np.where(agrees == np.asarray(FAILS), *np.reshape(values, (2, 1, 1)))
+    return {f"op{k}": column.tolist() for k, column in enumerate(columns)}
+
+
+@pytest.mark.parametrize(
+    ("n", "right", "values", "rules"),
+    [
+        (14, 0.68, ("yes", "no"), None),
+        (9, 0.75, ("yes", "no"), None),
+        (11, 0.72, (True, False), None),
+        (14, 0.68, (1, 0), Constraints(integer=[f"op{k}" for k in range(14)])),
+    ],
+)
+def test_many_columns_that_no_attack_changes_and_that_decide_together(n, right, values, rules):
+    """No single column says much, and no simple rule on all of them."""
+    table, names = PUMPS.assign(**many_weak(n, right, values)), [f"op{k}" for k in range(n)]
+    report = audited(table, columns=[*names, "pressure"], constraints=rules)
+    assert report.verdict.level == "unknown"
+    (found,) = report.data.telling
+    assert set(found.names) <= set(names) and not found.declared
+    leak = kinds(report)["leak"]
+    assert leak.severity == "high" and "immutable" in leak.action
+
+
+def test_what_is_declared_and_decides_together_is_a_condition_of_the_verdict():
+    table, names = PUMPS.assign(**many_weak(14, 0.66, ("yes", "no"))), [f"op{k}" for k in range(14)]
+    given = {"columns": [*names, "pressure"], "constraints": Constraints(immutable=names)}
+    report = audited(table, **given)
+    (found,) = report.data.telling
+    assert found.tells == "decides" and found.declared
+    assert found.accuracy > 0.3 and found.deployed < 0.2
+    assert report.verdict.headline.startswith(
+        "No attack tried here fools it more often than random noise, as"
+    )
+    assert "decide most of what net answers (exchanging their values" in str(report.verdict)
+    assert kinds(report)["leak"].severity == "medium"
+
+
 def test_a_column_that_decides_the_answers_though_not_the_label():
     """Labels are half noise, which the model does not know; its answers follow the column."""
     rng = np.random.RandomState(1)
