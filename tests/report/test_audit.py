@@ -496,6 +496,14 @@ def test_a_reference_without_names_has_those_of_the_samples():
     assert plain.columns.frozen == named.columns.frozen and plain.metrics == named.metrics
 
 
+@pytest.mark.parametrize(("factor", "doubtful"), [(1, False), (1.5, False), (3, True), (9, True)])
+def test_a_reference_in_other_units_is_doubted(factor, doubtful):
+    area = "mean area"
+    reference = X_TRAIN.iloc[:, :4].assign(**{area: X_TRAIN[area] / factor})
+    report = quick(SMALL, NAMED[:40], Y_TEST[:40], reference=reference, eps=[0.001], n_samples=40)
+    assert report.unmoved == ((area,) if doubtful else ())
+
+
 @pytest.mark.parametrize(
     ("moved", "spread", "immutable", "doubtful", "still"),
     [
