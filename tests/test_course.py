@@ -433,6 +433,21 @@ def test_cells(tmp_path: Path) -> None:
 # --- what is written
 
 
+def test_exercises_without_solutions(tmp_path: Path) -> None:
+    write_course(tmp_path / "with")
+    assert run("course", str(tmp_path / "without"), "--without-solutions") == 0
+    for lesson in COURSE:
+        name = f"{lesson.path.stem}.ipynb"
+        full, bare = ((tmp_path / kind / name).read_text("utf-8") for kind in ("with", "without"))
+        n = full.count("<summary>Solution</summary>")
+        assert "<summary>Solution</summary>" not in bare and bare.count('"# your solution"') == n
+        assert n == (3 if lesson.number < 13 else n)
+        for solution in lesson.solutions.values():
+            assert json.dumps(solution)[1:-1] not in bare
+    heads = [(tmp_path / kind / "README.md").read_text("utf-8") for kind in ("with", "without")]
+    assert ["folded" in head for head in heads] == [True, False]
+
+
 def test_write_course(tmp_path: Path) -> None:
     folder = tmp_path / "new" / "course"
     written = write_course(folder)

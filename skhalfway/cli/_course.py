@@ -11,6 +11,7 @@ EPILOG = """\
 examples:
   skhalfway course my_course
   skhalfway course my_course --overwrite
+  skhalfway course for_students --without-solutions
 """
 
 
@@ -29,6 +30,11 @@ def add_to(commands: Any) -> None:
         action="store_true",
         help="replace files of the same names that are there already, with what was changed in them",
     )
+    parser.add_argument(
+        "--without-solutions",
+        action="store_true",
+        help="leave an empty cell below each exercise in place of its solution",
+    )
     parser.set_defaults(run=run, parser=parser)
 
 
@@ -36,7 +42,7 @@ def run(options: Namespace) -> int:
     """Write, and say what was written."""
     from skhalfway.course import write_course
 
-    written = write_course(options.path, overwrite=options.overwrite)
+    written = write_course(options.path, overwrite=options.overwrite, solutions=not options.without_solutions)
     for path in written:
         print(path)
     n_notebooks = sum(path.suffix == ".ipynb" for path in written)

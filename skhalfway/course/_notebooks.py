@@ -18,8 +18,8 @@ METADATA = {
 }
 
 
-def notebook_of(lesson: Lesson) -> dict[str, Any]:
-    """The notebook, as what its JSON says.
+def notebook_of(lesson: Lesson, *, solutions: bool = True) -> dict[str, Any]:
+    """The notebook, as what its JSON says; without ``solutions``, exercises have an empty cell instead.
 
     Raises
     ------
@@ -29,12 +29,12 @@ def notebook_of(lesson: Lesson) -> dict[str, Any]:
     cells: list[dict[str, Any]] = [
         {"cell_type": kind, "id": f"cell-{number:02}", "metadata": {}, "source": source}
         | ({"execution_count": None, "outputs": []} if kind == "code" else {})
-        for number, (kind, source) in enumerate(_cells(lesson))
+        for number, (kind, source) in enumerate(_cells(lesson, solutions))
     ]
     return {"cells": cells, "metadata": METADATA, "nbformat": 4, "nbformat_minor": 5}
 
 
-def _cells(lesson: Lesson) -> Iterator[tuple[str, str]]:
+def _cells(lesson: Lesson, solutions: bool) -> Iterator[tuple[str, str]]:
     for cell in lesson.cells:
         if cell.kind == "code":
             code = GALLERY.sub("", cell.source).strip("\n")
@@ -45,7 +45,8 @@ def _cells(lesson: Lesson) -> Iterator[tuple[str, str]]:
             # texts, and between them the names of solutions
             for position, part in enumerate(SOLUTION.split(cell.source)):
                 if position % 2:
-                    yield "markdown", _solution(lesson, part)
+                    solution = _solution(lesson, part)
+                    yield ("markdown", solution) if solutions else ("code", "# your solution")
                 elif part.strip():
                     yield "markdown", markdown_of(part)
         except ValueError as error:

@@ -14,8 +14,8 @@ HEAD = """\
 # Deep learning's mysteries in twelve lessons
 
 A course with the Python library skhalfway. Each of the twelve lessons is a notebook: it asks for a
-prediction, makes an experiment, and ends with three exercises, whose solutions are folded below them. The
-thirteenth notebook is the final project. A laptop is enough, and nothing is downloaded.
+prediction, makes an experiment, and ends with three exercises{folded}.
+The thirteenth notebook is the final project. A laptop is enough, and nothing is downloaded.
 
 To begin, install Jupyter beside skhalfway, open the folder, and take the lessons in their order:
 
@@ -25,7 +25,7 @@ To begin, install Jupyter beside skhalfway, open the folder, and take the lesson
 MOST_NAMED = 3
 
 
-def write_course(path: str | PathLike[str], *, overwrite: bool = False) -> list[Path]:
+def write_course(path: str | PathLike[str], *, overwrite: bool = False, solutions: bool = True) -> list[Path]:
     """Write the lessons of the course as notebooks.
 
     Parameters
@@ -34,6 +34,9 @@ def write_course(path: str | PathLike[str], *, overwrite: bool = False) -> list[
         The folder to write to, which is made where it does not exist.
     overwrite : bool, default=False
         Whether files of the same names that are there already are replaced. Other files stay in any case.
+    solutions : bool, default=True
+        Whether the solution of an exercise is folded below it. Without solutions there is an empty cell, for
+        students whose exercises are graded.
 
     Returns
     -------
@@ -59,7 +62,7 @@ def write_course(path: str | PathLike[str], *, overwrite: bool = False) -> list[
     folder = Path(path)
     if folder.exists() and not folder.is_dir():
         raise NotADirectoryError(f"{folder} is a file; give the folder to write the course to")
-    texts = _texts()
+    texts = _texts(solutions)
     there = [name for name in texts if (folder / name).exists()]
     if there and not overwrite:
         more = f" and {len(there) - MOST_NAMED} more" if len(there) > MOST_NAMED else ""
@@ -73,14 +76,18 @@ def write_course(path: str | PathLike[str], *, overwrite: bool = False) -> list[
     return [folder / name for name in texts]
 
 
-def _texts() -> dict[str, str]:
+def _texts(solutions: bool) -> dict[str, str]:
     """All files, by name."""
     lessons = read_lessons()
     notebooks = {
-        f"{lesson.path.stem}.ipynb": json.dumps(notebook_of(lesson), indent=1, ensure_ascii=False) + "\n"
+        f"{lesson.path.stem}.ipynb": json.dumps(
+            notebook_of(lesson, solutions=solutions), indent=1, ensure_ascii=False
+        )
+        + "\n"
         for lesson in lessons
     }
-    return {"README.md": f"{HEAD}\n{''.join(map(_line, lessons))}"} | notebooks
+    head = HEAD.format(folded=", whose solutions are folded below them" if solutions else "")
+    return {"README.md": f"{head}\n{''.join(map(_line, lessons))}"} | notebooks
 
 
 def _line(lesson: Lesson) -> str:

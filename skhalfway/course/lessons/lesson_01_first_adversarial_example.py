@@ -2,8 +2,8 @@
 1. A first adversarial example
 ==============================
 
-**The question.** How can a change that leaves a picture a three for everybody who looks
-at it turn a classifier's right answer into a wrong one? You make such a change by hand,
+**The question.** How can a change after which most people still see a three turn a
+classifier's right answer into a wrong one? You make such a change by hand,
 first with two features, then with the 64 pixels of a digit, and see why the number of
 features matters.
 """
@@ -120,11 +120,11 @@ for ax, (title, image) in zip(axes, images.items(), strict=True):
 print(f"pixels whose weight is 0: {np.sum(w == 0)} of {len(w)}")
 
 # %%
-# The last picture is no longer clean, but it still shows a three. The change follows
-# the signs of the weights. It is 0 for two different reasons. Ten pixels have a weight
-# of 0: they are white in all training images, so the classifier does not look at them.
-# At the other pixels, clipping forbids some changes: a pixel that is white cannot
-# become whiter, and one that is black cannot become blacker.
+# The last picture is no longer clean, but most people would still call it a three. The
+# change follows the signs of the weights. It is 0 for two different reasons. Ten pixels
+# have a weight of 0: they are white in all training images, so the classifier does not
+# look at them. At the other pixels, clipping forbids some changes: a pixel that is
+# white cannot become whiter, and one that is black cannot become blacker.
 
 # %%
 # Attack against noise
@@ -171,7 +171,7 @@ legend = ax.legend()
 # for you, for nearly all classifiers of scikit-learn and for torch modules. Here both
 # agree:
 
-from sklearn.frozen import FrozenEstimator
+from sklearn.frozen import FrozenEstimator  # keeps a fitted model from being trained
 
 from skhalfway import AdversarialGenerator
 

@@ -55,7 +55,7 @@ assert results["several in turn"].mean() < safe
 
 # %% 3
 # The accuracy under FGSM is about the same, 60 %, but several attacks in turn leave 46
-# % instead of 33 %: the gap shrinks by half. Training against a stronger attack buys
+# % instead of 32 %: the gap shrinks by half. Training against a stronger attack buys
 # more robustness than training against a weak one, for five times the work.
 def pgd(net, x, y):
     start = x

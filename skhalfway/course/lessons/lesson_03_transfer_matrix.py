@@ -86,8 +86,9 @@ matrix
 # 1, the largest change of a pixel.
 #
 # A cell says: of the images that source and target both classify correctly, this share
-# fools the target after the attack on the source, with its 95 % interval. The diagonal,
-# in brackets, is no transfer. It says how often the attack fools its own source.
+# fools the target after the attack on the source, with its 95 % interval. The diagonal
+# is no transfer, so it is framed in the heat map. It says how often the attack fools
+# its own source.
 #
 # - The nearest neighbours are fooled least. No source reaches 20 % there.
 # - The two networks that differ by chance alone fool each other with 90 % of the
@@ -178,8 +179,8 @@ legend = ax.legend()
 #
 # Another control looks at the wrong answers. Does the target make the *same mistake*,
 # that is, does it give the wrong label that the source gives? Nine wrong labels are
-# possible, so agreement by chance is rare. As shares of the images that fool the
-# target:
+# possible, so chance alone would give agreement on about one image in nine, and on more
+# of them for digits that look alike. As shares of the images that fool the target:
 
 same = pd.DataFrame(matrix.same_mistake / matrix.fooled, names, names).round(2)
 same

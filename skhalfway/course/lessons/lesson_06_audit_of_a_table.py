@@ -25,9 +25,9 @@ values, and columns that no applicant controls.
 # An applicant may change income, amount and savings by a quarter of a standard
 # deviation each. Write down your answers:
 #
-# 1. Take 100 applications on which the model is right. One attacker has the model.
-#    Another one has only trained other models on other applications. For how many
-#    applications can each of them change the answer?
+# 1. Take 100 applications. One attacker has the model. Another one has only trained
+#    other models on other applications. For which share of the answers that are right
+#    can each of them change the answer?
 # 2. Which right answer is easier to change, "paid" or "not paid"?
 
 # %%
@@ -164,9 +164,9 @@ report
 # *deployed* the one who has the model. Sentences with the same numbers follow, then the
 # findings, the most important one first. The attacker who has the model changes 28 % of
 # the right answers within .25 standard deviations, and half of them within .5. **The
-# attacker who does not have it does almost as well**: the intervals overlap at every
+# attacker who does not have it does almost as well**: compare the rates of both at each
 # budget. Keeping the model secret protects little. The curve shows that both surrogates
-# do equally well, and far better than noise.
+# do about equally well, and far better than noise.
 
 lines = report.curve.plot(target="deployed")
 

@@ -86,8 +86,8 @@ pd.DataFrame(
 # %%
 # Read a row from left to right. The share at which the answer first differs from 3 is
 # the model's *crossing*. Seven models cross in the middle or a little past it. The tree
-# does so after a sixth of the way, on an image that still looks like the 3. Naive Bayes
-# classifies the 8 itself as a 1, so its path does not end in the right class.
+# does so after a sixth of the way, when five sixths of the image are still the 3. Naive
+# Bayes classifies the 8 itself as a 1, so its path does not end in the right class.
 # ``crossings`` finds the places exactly, for many paths at once. It needs predictions
 # only, so it works for trees and networks.
 
@@ -119,7 +119,8 @@ regions = DecisionRegionsDisplay.from_estimator(
 # last column beside the histograms is the share of pairs that do not. The *deviation*
 # is the mean distance of a model's crossings from the halfway point: 0 if each answer
 # changes exactly halfway. Five nearest neighbours change their answer closest to
-# halfway (deviation .05), the tree soon after it leaves the first sample (.31).
+# halfway (deviation .05), the tree farthest from it (.31): most of its answers change
+# soon after the path leaves the first sample.
 
 scorer = HalfwayScorer(n_pairs=200, random_state=0).fit(models)
 measurement = scorer.measure(X_train, y_train)

@@ -144,7 +144,8 @@ legend = axes[0].legend(frameon=False)
 # In the trained networks both measures fall from the first layer to the output, the
 # entropy by .27 bits, and neither interval contains 0. Without training both rise, the
 # entropy by .81 bits. So it is training, and not depth alone, that tells the classes
-# apart.
+# apart. It does not do so from layer to layer: most of the change is at the output,
+# which is also much narrower than the layers before it.
 #
 # Here are the maps of one trained network. Each unit has the colour of its most
 # frequent class. It is paler where other classes share it. The first layer already puts
@@ -221,10 +222,11 @@ for state, model in {"trained": perceptron, "untrained": before}.items():
 
 # %%
 # Twice the width gives more than three times as many loops. But the untrained networks
-# have as many loops as the trained ones, or, at 80 + 80 neurons, a tenth more. On these
-# data, the count tells how large a network is, and hardly anything about what it has
-# learned. A picture of the loops of one trained network would have looked convincing.
-# The control shows what it is worth.
+# have about as many loops as the trained ones: at 80 + 80 neurons a tenth more on
+# average, which three starts of each do not settle. On these data, the count tells how
+# large a network is, and hardly anything about what it has learned. A picture of the
+# loops of one trained network would have looked convincing. The control shows what it
+# is worth.
 #
 # A part of the network for each class
 # ------------------------------------
