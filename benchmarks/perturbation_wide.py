@@ -227,6 +227,15 @@ def write(kept: list[dict[str, Any]]) -> None:
             for figure in FIGURES
             if "closed" not in figure
         ]
+        above = sum(
+            over_seeds(kept, name, "accuracy, (a)", k).mean()
+            > over_seeds(kept, name, "accuracy, (b)", k).mean()
+            for k in range(len(EPS))
+        )
+        claims.append(
+            {"claim": f"{name}: (a) comes first"}
+            | {"found": f"more accurate than (b) at {above} of {len(EPS)} eps: {'yes' if above else 'no'}"}
+        )
     for kind in ("gauss", "faster gauss"):
         lines_of_sizes, found = of_sizes(kept, kind)
         sections += [f"## {kind}, at eps {EPS_GAUSS:g}", lines_of_sizes]
