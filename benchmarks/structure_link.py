@@ -282,13 +282,13 @@ def picture(found: dict[str, dict[tuple[str, str], Array]]) -> None:
     figure, axes = plt.subplots(1, 2, figsize=(9.5, 6.2), sharey=True, layout="constrained")
     wanted = {"accuracy": "ranks accuracy", "is fooled": "ranks being fooled by others' samples"}
     for ax, (outcome, says) in zip(axes, wanted.items(), strict=True):
-        for move, condition in zip((0.14, -0.14), CONDITIONS, strict=True):
-            for place, title in enumerate(titles):
-                mean, low, high = interval(found[title][outcome, condition])
-                colour = "C0" if condition == CONDITIONS[0] else "C1"
-                ax.plot([low, high], [place + move] * 2, color=colour, lw=1.2)
-                label = f"labels: {condition}" if not place else None
-                ax.plot(mean, place + move, "o", color=colour, markersize=4, label=label)
+        for move, condition, colour in zip((0.14, -0.14), CONDITIONS, ("C0", "C1"), strict=True):
+            mean, low, high = np.array([interval(found[title][outcome, condition]) for title in titles]).T
+            places = np.arange(len(titles)) + move
+            label = f"labels: {condition}"
+            ax.errorbar(
+                mean, places, xerr=[mean - low, high - mean], fmt="o", ms=4, color=colour, label=label
+            )
         ax.axvline(0, color="0.6", lw=0.8)
         ax.set(title=says, xlabel="Kendall's tau", xlim=(-1, 1))
         ax.spines[["top", "right"]].set_visible(False)

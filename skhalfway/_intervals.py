@@ -307,6 +307,11 @@ def simultaneous_level(level: float, n: int) -> float:
     return 1 - (1 - level) / max(int(n), 1)
 
 
+def level_of_each(level: float, known: NDArray[np.bool_], simultaneous: bool) -> float:
+    """Level of each interval: ``level``, or the one at which all known ones hold together."""
+    return simultaneous_level(level, known.sum()) if simultaneous else level
+
+
 def mcnemar(only_one: NDArray[Any], only_other: NDArray[Any]) -> NDArray[np.float64]:
     """Two-sided exact p-value of McNemar's test, from the numbers of samples in one set alone.
 

@@ -78,7 +78,8 @@ def read_labels(y: Any, n_samples: int | None, *, name: str = "y") -> NDArray[An
     if labels.ndim == 2 and labels.shape[1] == 1:
         labels = labels[:, 0]
     if labels.ndim != 1 or n_samples not in (None, len(labels)):
-        raise ValueError(f"{wanted}; got shape {labels.shape}{_one_hot(labels, name)}")
+        advice = f"; these are one-hot codes: pass the labels, classes[{name}.argmax(axis=1)]"
+        raise ValueError(f"{wanted}; got shape {labels.shape}{advice * is_one_hot(labels)}")
     if labels.dtype.kind not in "biufUSO":
         raise ValueError(f"{name} must hold numbers or texts, got dtype {labels.dtype}")
     if labels.dtype.kind == "f" and not np.isfinite(labels).all():
@@ -96,13 +97,11 @@ def read_labels(y: Any, n_samples: int | None, *, name: str = "y") -> NDArray[An
     return labels
 
 
-def _one_hot(labels: NDArray[Any], name: str) -> str:
-    """Advice for labels as columns of 0 and a single 1 in each row; else empty."""
-    if labels.ndim != 2 or labels.dtype.kind not in "biuf" or not np.isin(labels, (0, 1)).all():
-        return ""
-    if not (labels.sum(axis=1) == 1).all():
-        return ""
-    return f"; these are one-hot codes: pass the labels, classes[{name}.argmax(axis=1)]"
+def is_one_hot(labels: NDArray[Any]) -> bool:
+    """Whether each row of the array is 0 but for a single 1."""
+    if labels.ndim != 2 or labels.dtype.kind not in "biuf":
+        return False
+    return bool(np.isin(labels, (0, 1)).all() and (labels.sum(axis=1) == 1).all())
 
 
 def _check_items(labels: Iterable[Any], name: str) -> None:

@@ -10,7 +10,7 @@ from sklearn.utils import _safe_indexing
 
 from skhalfway._inputs import container_of
 from skhalfway._polars import is_polars_frame, stacked
-from skhalfway._readable import is_tensor
+from skhalfway._readable import is_one_hot, is_tensor
 
 
 def dense(X: Any) -> Any:
@@ -53,8 +53,7 @@ def labels_in_one(y: Any) -> Any:
         return y  # the error is raised where labels are read
     if columns.ndim != 2 or columns.shape[1] < 2:
         return y
-    numbers = columns.dtype.kind in "biuf"
-    if not numbers or not (np.isin(columns, (0, 1)).all() and (columns.sum(axis=1) == 1).all()):
+    if not is_one_hot(columns):
         raise ValueError(
             f"y must hold one label per sample, shape ({len(columns)},), or a column for each class with a "
             f"single 1 in each row (one-hot); got shape {columns.shape} with other values"

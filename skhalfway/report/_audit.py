@@ -125,9 +125,9 @@ def audit(
 
     Attacks never change categories, and hardly change columns whose values are far larger than the budget. A
     model that relies on such a column looks robust. So the columns are inspected first. Where one of them
-    alone tells the label, or the answers of the deployed model, ``report.data`` names it, and the verdict
-    does not call the model robust. If attackers cannot set such a column, declare it as immutable in
-    ``constraints``. The verdict then says that it rests on that.
+    alone, or several together, tell the label or the answers of the deployed model, ``report.data`` names
+    them, and the verdict does not call the model robust. If attackers cannot set such a column, declare it as
+    immutable in ``constraints``. The verdict then says that it rests on that.
 
     A part that fails is left out, for example if a model cannot be trained again; ``report.left_out`` has the
     reason. Warnings of the measurements are collected in ``report.warnings``.

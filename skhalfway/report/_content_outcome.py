@@ -91,8 +91,8 @@ def findings(report: AuditReport) -> Section:
                 "on these samples, showed nothing."
             )
         ]
-    known = {"leak", "overlap", "constraints"} & {found.kind for found in report.findings}
-    terms = [term for kind, term in OF_FINDINGS.items() if kind in known]
+    kinds = {found.kind for found in report.findings}
+    terms = [term for kind, term in OF_FINDINGS.items() if kind in kinds]
     if terms:
-        blocks.append(explained("attack", *dict.fromkeys(terms)))
+        blocks.append(explained("attack", *terms))
     return Section("findings", "Findings", blocks)

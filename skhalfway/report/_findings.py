@@ -22,10 +22,8 @@ if TYPE_CHECKING:
 
 def findings_of(report: AuditReport) -> tuple[Advice, ...]:
     """All findings, the most severe first."""
-    makers = (
-        *(_masked, _checks, data_findings),
-        *(_threats, _noise, _classes, _columns, _resistant, _retraining),
-    )
+    of_figures = (_threats, _noise, _classes, _columns, _resistant, _retraining)
+    makers = (_masked, _checks, data_findings, *of_figures)
     found = [advice for maker in makers for advice in maker(report)]
     return tuple(sorted(found, key=lambda advice: SEVERITIES.index(advice.severity)))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,21 +11,20 @@ from scipy.stats import binom
 
 from skhalfway._inputs import fingerprints
 from skhalfway.report._inspected import InspectedData
-from skhalfway.report._reached import Reached, reached
-from skhalfway.report._telling import coded_table, telling_columns
+from skhalfway.report._telling import coded_table, reference_of, telling_columns
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from skhalfway.report._inputs import Samples
+    from skhalfway.report._reached import Reached
     from skhalfway.report._setting import Setting
 
 SEEN, BY_CHANCE = 0.01, 0.001  # share of samples in the reference that is noticed, and its p-value by chance
 
 
-def inspected(setting: Setting, data: Samples, unmoved: Sequence[str]) -> InspectedData:
+def inspected(setting: Setting, space: Reached, data: Samples, unmoved: Sequence[str]) -> InspectedData:
     """Inspect the samples and the reference; ``unmoved`` are columns that are doubted anyway."""
-    space = reached(setting)
     seen = 0 if data.split_off or setting.reference is None else _seen(setting)
     if np.ndim(setting.X) > 2:
         return _of_images(setting, space, seen)
@@ -128,10 +127,7 @@ def _seen(setting: Setting) -> int:
     Chance is measured in the reference: the share of its rows that occur in it twice. One row more is counted
     as such, since it may be by chance too that there is none.
     """
-    reference: Any = setting.reference
-    if hasattr(reference, "columns") and hasattr(setting.X, "columns"):
-        reference = reference[list(setting.X.columns)]
-    own, others = (fingerprints(coded_table(data)) for data in (setting.X, reference))
+    own, others = (fingerprints(coded_table(data)) for data in (setting.X, reference_of(setting)))
     _, counts = np.unique(others, return_counts=True)
     chance = float((counts[counts > 1].sum() + 1) / (len(others) + 1))
     both = np.isin(own, others)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +19,8 @@ if TYPE_CHECKING:
 BARELY = 0.01  # share of the standard deviation below which a column is hardly moved
 
 
-class Reached(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Reached:
     """The columns of a table, or of flattened images, and how far attacks may move them.
 
     Attributes
@@ -26,8 +29,10 @@ class Reached(NamedTuple):
         Names of the columns.
     X : ndarray of shape (n_samples, n_columns)
         The samples; columns of categories are 0.
-    unit, width : ndarray of shape (n_columns,)
-        Input units of one unit of the budget; range of the values in the reference, 0 where there are none.
+    unit : ndarray of shape (n_columns,)
+        Input units of one unit of the budget.
+    low, high : ndarray of shape (n_columns,)
+        Smallest and largest value in the reference; nan where there are none.
     categories, immutable, integer : bool ndarray of shape (n_columns,)
         Columns of categories; columns that constraints fix, and those that they keep whole.
     largest : float
@@ -37,11 +42,22 @@ class Reached(NamedTuple):
     names: list[str]
     X: NDArray[np.float64]
     unit: NDArray[np.float64]
-    width: NDArray[np.float64]
+    low: NDArray[np.float64]
+    high: NDArray[np.float64]
     categories: NDArray[np.bool_]
     immutable: NDArray[np.bool_]
     integer: NDArray[np.bool_]
     largest: float
+
+    @property
+    def width(self) -> NDArray[np.float64]:
+        """Range of the values in the reference, 0 where there are none."""
+        return np.nan_to_num(self.high - self.low)
+
+    @cached_property
+    def own(self) -> Reference:
+        """Spread and range of the samples themselves."""
+        return Reference.of(self.X)
 
     @property
     def reach(self) -> NDArray[np.float64]:
@@ -53,11 +69,10 @@ class Reached(NamedTuple):
         """Columns of numbers that constraints let change."""
         return ~(self.categories | self.immutable)
 
-    @property
+    @cached_property
     def barely(self) -> NDArray[np.bool_]:
         """Free columns that the largest budget moves by less than 1 % of their standard deviation."""
-        deviation = Reference.of(self.X).deviation
-        return self.free & (self.reach > 0) & (self.reach < BARELY * deviation)
+        return self.free & (self.reach > 0) & (self.reach < BARELY * self.own.deviation)
 
 
 def reached(setting: Setting) -> Reached:
@@ -70,16 +85,24 @@ def reached(setting: Setting) -> Reached:
     measured = Reference.of(known)
     unit = measured.spread(setting.generator.eps_unit)
     unit = np.ones(X.shape[1:]) if unit is None else unit
-    width = np.nan_to_num(measured.high - measured.low)
-    X, unit, width = X.reshape(len(X), -1), unit.ravel(), width.ravel()
+    X = X.reshape(len(X), -1)
     names = [f"value {k}" for k in range(X.shape[1])] if images else column_names(setting.X)
     frame = None if images else Frame.of(setting.X)
     categories = np.zeros(len(names), dtype=bool) if frame is None else frame.categories
-    immutable, integer = _immutable(setting, names), _named(setting, "integer", names)
-    return Reached(names, X, unit, width, categories, immutable, integer, setting.budgets[-1])
+    return Reached(
+        names,
+        X,
+        unit.ravel(),
+        measured.low.ravel(),
+        measured.high.ravel(),
+        categories,
+        _immutable(setting, names),
+        named_by(setting, "integer", names),
+        setting.budgets[-1],
+    )
 
 
-def _named(setting: Setting, rule: str, names: list[str]) -> NDArray[np.bool_]:
+def named_by(setting: Setting, rule: str, names: list[str]) -> NDArray[np.bool_]:
     """The columns that a rule of the constraints names."""
     columns: Any = getattr(setting.generator.constraints, rule, ())
     wanted = {name_of(column, names) for column in columns}
@@ -87,7 +110,7 @@ def _named(setting: Setting, rule: str, names: list[str]) -> NDArray[np.bool_]:
 
 
 def _immutable(setting: Setting, names: list[str]) -> NDArray[np.bool_]:
-    constraints, found = setting.generator.constraints, _named(setting, "immutable", names)
+    constraints, found = setting.generator.constraints, named_by(setting, "immutable", names)
     if constraints is not None and constraints.mask is not None:
         mask = np.asarray(constraints.mask, dtype=bool)
         if mask.size % len(names) == 0:  # of one sample, or of each; else it has one value for each sample

@@ -29,6 +29,7 @@ from skhalfway.report._inspection import inspected
 from skhalfway.report._nearest import nearest_samples
 from skhalfway.report._parts import Surrogates
 from skhalfway.report._protocol import not_tested, protocol_of
+from skhalfway.report._reached import reached
 from skhalfway.report._report import AuditReport
 from skhalfway.report._retraining import retrained, why_not
 from skhalfway.report._setting import Setting
@@ -97,8 +98,9 @@ def run(request: Request) -> AuditReport:
         scorer = TransferScorer(setting.generator, random_state=request.seed, **request.options).fit(
             setting.models, reference=setting.measured_on
         )
-        held = unmoved(setting)
-        seen = inspected(setting, request.data, held.doubtful)
+        space = reached(setting)
+        held = unmoved(setting, space)
+        seen = inspected(setting, space, request.data, held.doubtful)
 
         def report(curve: TransferCurve, *, partial: bool) -> AuditReport:
             said = tuple(dict.fromkeys(brief(one.message, 400) for one in log))

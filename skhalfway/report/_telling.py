@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from sklearn.feature_selection import f_classif
 from sklearn.utils import _safe_indexing
 
-from skhalfway._inputs import Frame, positions
+from skhalfway._inputs import Frame, fingerprints, positions
 from skhalfway.report._inspected import TellingColumn
 from skhalfway.report._rules import ByValue, informed, scaled, tree
 
@@ -97,13 +97,10 @@ def _known(setting: Setting, said: NDArray[Any]) -> _Known | None:
     X, place = coded_table(setting.X), positions(setting.y, setting.classes)
     y, rows = place, X
     if setting.reference is not None and setting.reference_labels is not None:
-        reference = setting.reference
-        if hasattr(reference, "columns") and hasattr(setting.X, "columns"):
-            reference = reference[list(setting.X.columns)]
         take = np.random.RandomState(setting.seed).permutation(len(setting.reference_labels))[:MOST_ROWS]
-        more = coded_table(_safe_indexing(reference, take))
+        more = coded_table(_safe_indexing(reference_of(setting), take))
         labels = positions(setting.reference_labels[take], setting.classes)
-        new = ~np.isin(_as_keys(more), _as_keys(X)) & (labels >= 0)
+        new = ~np.isin(fingerprints(more), fingerprints(X)) & (labels >= 0)
         rows, y = np.vstack([X, more[new]]), np.concatenate([place, labels[new]])
     rows, y = _common(rows, y)
     if len(y) < FEWEST or y.max() < 1:
@@ -122,6 +119,13 @@ def _common(X: NDArray[np.float64], y: NDArray[np.intp]) -> tuple[NDArray[np.flo
     return X[kept], np.unique(y[kept], return_inverse=True)[1]
 
 
+def reference_of(setting: Setting) -> Any:
+    """The reference, with its columns in the order of those of the samples."""
+    reference = setting.reference
+    named = hasattr(reference, "columns") and hasattr(setting.X, "columns")
+    return reference[list(setting.X.columns)] if named else reference
+
+
 def coded_table(X: Any) -> NDArray[np.float64]:
     """A table as numbers (n_samples, n_columns); equal categories have equal codes, in any table."""
     if not hasattr(X, "columns"):
@@ -132,12 +136,6 @@ def coded_table(X: Any) -> NDArray[np.float64]:
     for k in range(X.shape[1]):
         array[:, k] = table.iloc[:, k].to_numpy(dtype=float, na_value=np.nan)
     return array
-
-
-def _as_keys(X: NDArray[np.float64]) -> NDArray[Any]:
-    rows = np.ascontiguousarray(X) + 0.0  # turns -0 into 0
-    rows[np.isnan(rows)] = np.nan
-    return rows.view(np.dtype((np.void, rows.dtype.itemsize * rows.shape[1]))).ravel()
 
 
 def _candidates(known: _Known, space: Reached) -> list[int]:
@@ -212,12 +210,11 @@ def _relied_on(setting: Setting, groups: list[list[_Column]], answers: NDArray[A
     """Columns on which the deployed model relies: its answers change as their values change places."""
     if not groups:
         return []
-    order = np.random.RandomState(setting.seed).permutation(len(answers))
+    order = _order(setting)
     could = max(float((answers != answers[order]).mean()), 1 / len(answers))
 
     def share(columns: list[_Column]) -> float:
-        said = setting.answers(setting.deployed, _exchanged(setting.X, [one.k for one in columns], order))
-        return float((said != answers).mean()) / could
+        return _changed(setting, answers, [one.k for one in columns]) / could
 
     if share(list({one.k: one for group in groups for one in group}.values())) < RELIED:
         return []
@@ -236,16 +233,12 @@ def _deciding(setting: Setting, space: Reached, known: _Known, answers: NDArray[
     reasons = {k: _held(space, k) or _steps(known, space, k) for k in range(len(space.names))}
     held = [k for k, reason in reasons.items() if reason]
     others = [k for k, reason in reasons.items() if not reason]
-    order = np.random.RandomState(setting.seed).permutation(len(answers))
-
-    def changed(columns: Sequence[int]) -> float:
-        said = setting.answers(setting.deployed, _exchanged(setting.X, columns, order))
-        return float((said != answers).mean())
-
-    could = float((answers != answers[order]).mean())
-    if not held or could == 0 or changed(held) < MOSTLY * could:
+    could = float((answers != answers[_order(setting)]).mean())
+    changed = partial(_changed, setting, answers)
+    by_held = changed(held)
+    if could == 0 or by_held < MOSTLY * could:
         return []
-    by_held, by_others = changed(held), changed(others) if others else 0.0
+    by_others = changed(others)
     if by_held <= by_others:
         return []
     each = {k: changed([k]) for k in held}
@@ -264,6 +257,19 @@ def _steps(known: _Known, space: Reached, k: int) -> str:
     values = values[~np.isnan(values)]
     few = 2 <= len(values) <= FEW_VALUES
     return "step" if few and np.diff(values).min() > space.reach[k] else ""
+
+
+def _order(setting: Setting) -> NDArray[np.intp]:
+    """The sample whose values each sample gets where values are exchanged."""
+    return np.random.RandomState(setting.seed).permutation(len(setting.y))
+
+
+def _changed(setting: Setting, answers: NDArray[Any], columns: Sequence[int]) -> float:
+    """Share of the deployed model's answers that change as the values of columns are exchanged."""
+    if not columns:
+        return 0.0
+    said = setting.answers(setting.deployed, _exchanged(setting.X, columns, _order(setting)))
+    return float((said != answers).mean())
 
 
 def _exchanged(X: Any, columns: Sequence[int], order: NDArray[np.intp]) -> Any:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from skhalfway.attacks._reference import Reference
-from skhalfway.report._columns import column_names, name_of, numbers
+from skhalfway.report._reached import named_by
 
 if TYPE_CHECKING:
+    from skhalfway.report._reached import Reached
     from skhalfway.report._setting import Setting
 
 OFTEN = 0.05  # with this share of samples outside its range, the reference is not like the samples
@@ -32,7 +32,7 @@ class Unmoved(NamedTuple):
     doubtful: tuple[str, ...] = ()
 
 
-def unmoved(setting: Setting) -> Unmoved:
+def unmoved(setting: Setting, space: Reached) -> Unmoved:
     """Compare the reference with the samples; all values of images are named "pixels".
 
     Columns that constraints fix, and columns of categories, are left out.
@@ -40,22 +40,14 @@ def unmoved(setting: Setting) -> Unmoved:
     unit = setting.generator.eps_unit
     if setting.reference is None or unit == "input":
         return Unmoved()
-    images = np.ndim(setting.X) > 2
-    X, known = (
-        np.asarray(data, dtype=float) if images else numbers(data) for data in (setting.X, setting.reference)
-    )
-    reference = Reference.of(known)
-    spread, own = reference.spread(unit), Reference.of(X).spread(unit)
-    assert spread is not None and own is not None
+    own = space.own.spread(unit)
+    assert own is not None
     # a column without values in the reference has no range, so that all samples are outside it
-    beyond = (~((X >= reference.low) & (X <= reference.high)) & ~np.isnan(X)).mean(axis=0)
-    still = (spread == 0) & (beyond > 0)
-    doubtful = (spread <= MUCH_LESS * own) & (beyond >= OFTEN)
-    if images:
+    within = (space.X >= space.low) & (space.X <= space.high)
+    beyond = (~within & ~np.isnan(space.X)).mean(axis=0)
+    still = (space.unit == 0) & (beyond > 0)
+    doubtful = (space.unit <= MUCH_LESS * own) & (beyond >= OFTEN)
+    if np.ndim(setting.X) > 2:
         return Unmoved(("pixels",) * bool(still.any()), ("pixels",) * bool(doubtful.any()))
-    names = column_names(setting.X)
-    constraints = setting.generator.constraints
-    immutable: Any = () if constraints is None else constraints.immutable
-    fixed = {name_of(column, names) for column in immutable}
-    free = np.array([name not in fixed for name in names])
-    return Unmoved(*(tuple(names[k] for k in np.flatnonzero(some & free)) for some in (still, doubtful)))
+    free = ~named_by(setting, "immutable", space.names)
+    return Unmoved(*(tuple(np.array(space.names, dtype=object)[some & free]) for some in (still, doubtful)))

@@ -13,11 +13,11 @@ from skhalfway._intervals import (
     ConfidenceInterval,
     check_level,
     holm,
+    level_of_each,
     mcnemar,
     paired_interval,
     percentile_interval,
     ratio,
-    simultaneous_level,
     wilson_interval,
 )
 from skhalfway._text import between, counted, short, shown
@@ -171,7 +171,7 @@ class TransferComparison(Result):
         """
         level = self.level if level is None else level
         check_level(level)
-        each_level = simultaneous_level(level, (self.n > 0).sum()) if simultaneous else level
+        each_level = level_of_each(level, self.n > 0, simultaneous)
         return paired_interval(self.only_first, self.only_other, self.n, each_level)
 
     def to_frame(self) -> pd.DataFrame:

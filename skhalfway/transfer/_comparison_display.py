@@ -104,8 +104,10 @@ class TransferComparisonDisplay(Display, draws=[TransferComparison]):
         differences = comparison.differences
         texts = None
         if include_values:
-            interval = comparison.confidence_interval(simultaneous=simultaneous)
-            texts = cell_texts(differences, interval if include_intervals else None)
+            intervals = None
+            if include_intervals:
+                intervals = comparison.confidence_interval(simultaneous=simultaneous)
+            texts = cell_texts(differences, intervals)
             for place in zip(*comparison.significant.nonzero(), strict=True):
                 value, *interval = texts[place].split("\n")
                 texts[place] = "\n".join([f"{value} *", *interval])

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skhalfway._checks import check_choice
-from skhalfway._intervals import ConfidenceInterval, simultaneous_level, wilson_interval
+from skhalfway._intervals import ConfidenceInterval, level_of_each, wilson_interval
 from skhalfway._text import between, counted, short, shown
 from skhalfway.results import Result
 from skhalfway.results._result import frozen
@@ -232,8 +232,7 @@ class TransferCurve(Result):
         """
         if of == "source_success":
             whole = self.matrices[0].source_eligible
-            each_level = simultaneous_level(level, (whole > 0).sum()) if simultaneous else level
-            return wilson_interval(self.source_fooled, whole, each_level)
+            return wilson_interval(self.source_fooled, whole, level_of_each(level, whole > 0, simultaneous))
         each = [m.confidence_interval(level, of=of, simultaneous=simultaneous) for m in self.matrices]
         return ConfidenceInterval(*(np.stack(ends) for ends in zip(*each, strict=True)))
 

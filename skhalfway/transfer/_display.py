@@ -131,8 +131,10 @@ class TransferMatrixDisplay(Display, draws=[TransferMatrix]):
             return values if one_each is None else values[one_each, np.arange(len(one_each))][None]
 
         if include_values:
-            interval = matrix.confidence_interval(level, simultaneous=simultaneous)
-            texts = cell_texts(matrix.rates, interval if include_intervals else None)
+            interval = None
+            if include_intervals:
+                interval = matrix.confidence_interval(level, simultaneous=simultaneous)
+            texts = cell_texts(matrix.rates, interval)
             texts[failed_pairs(matrix)] = "failed"
             texts[matrix._aside] = "member"
         ax, self.im_, self.text_ = heat_map(

@@ -11,10 +11,10 @@ from skhalfway._checks import check_choice
 from skhalfway._intervals import (
     ConfidenceInterval,
     check_level,
+    level_of_each,
     mean_interval,
     mean_over,
     ratio,
-    simultaneous_level,
     wilson_interval,
 )
 from skhalfway.transfer._outcomes import NOT_ASKED, Outcomes, apart
@@ -187,9 +187,7 @@ class Rates:
         if of == "mean_rate":
             return mean_interval(self.mean_rate, self.standard_error, level)
         part, whole = counts[of]
-        return wilson_interval(
-            part, whole, simultaneous_level(level, (whole > 0).sum()) if simultaneous else level
-        )
+        return wilson_interval(part, whole, level_of_each(level, whole > 0, simultaneous))
 
     def to_frame(self, value: str | None = None) -> pd.DataFrame:
         """Return the matrix as a pandas DataFrame.
