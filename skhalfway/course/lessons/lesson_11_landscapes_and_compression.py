@@ -156,9 +156,10 @@ for ax, title, one in zip(axes, ("as trained", "scaled"), (small, scaled), stric
 # -------------------
 #
 # *Pruning* sets the smallest weights to 0. *Quantisation* lets all weights of a layer
-# share a few values: two bits stand for four values. Bands are over three repeats. The
-# *size* is the memory that the network needs, as a share of that of all weights. The
-# mean accuracies are printed too, by the share of weights that are kept, or by bits.
+# share a few values: two bits stand for four values. Bands are 95 % intervals over
+# three repeats. The *size* is the memory that the network needs, as a share of that of
+# all weights. The mean accuracies are printed too, by the share of weights that are
+# kept, or by bits.
 
 from skhalfway.inspection import compression_curve, distill
 
