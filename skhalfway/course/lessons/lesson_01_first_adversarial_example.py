@@ -68,9 +68,10 @@ ax.set(xlabel="feature 1", ylabel="feature 2", aspect="equal", xlim=(-2, 4))
 legend = figure.legend(loc="outside right upper")
 
 # %%
-# The adversarial example is a corner of the square, the one that lies furthest across
-# the boundary. With two features this is no surprise: the sample was close to the
-# boundary, and everybody can see it move.
+# The sample is of class 1, whose scores are positive. Its score falls from 1.45 to
+# -0.73. The adversarial example is a corner of the square, the one that lies furthest
+# across the boundary. With two features this is no surprise: the sample was close to
+# the boundary, and everybody can see it move.
 
 # %%
 # Sixty-four features

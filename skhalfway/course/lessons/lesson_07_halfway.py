@@ -116,11 +116,11 @@ regions = DecisionRegionsDisplay.from_estimator(
 #
 # ``HalfwayScorer`` draws 200 pairs of training samples of different classes, the same
 # for all models. A pair counts for a model that classifies both samples correctly; the
-# last column beside the histograms is the share of pairs that do not. The *deviation*
-# is the mean distance of a model's crossings from the halfway point: 0 if each answer
-# changes exactly halfway. Five nearest neighbours change their answer closest to
-# halfway (deviation .05), the tree farthest from it (.31): most of its answers change
-# soon after the path leaves the first sample.
+# last column beside the histograms is the share of pairs that are left out. The
+# *deviation* is the mean distance of a model's crossings from the halfway point: 0 if
+# each answer changes exactly halfway. Five nearest neighbours change their answer
+# closest to halfway (deviation .05), the tree farthest from it (.31): most of its
+# answers change soon after the path leaves the first sample.
 
 scorer = HalfwayScorer(n_pairs=200, random_state=0).fit(models)
 measurement = scorer.measure(X_train, y_train)

@@ -195,8 +195,8 @@ legend = ax.legend(frameon=False)
 #
 # Watanabe & Yamana look at weights only. The *relevance* of a connection is its share
 # of the positive weights into the next neuron, and that of a path is the product along
-# it. A threshold falls from 1, and each path is added as soon as the threshold has
-# fallen to its relevance. Where the paths join neurons in a ring, there is a *loop*,
+# it. A threshold falls from 1, and each path is added as soon as the threshold is no
+# higher than its relevance. Where the paths join neurons in a ring, there is a *loop*,
 # until further paths fill it. The paper relates such measures to an excess of neurons
 # and to the difficulty of the problem. Here are perceptrons of three widths, each
 # trained from three random starts, beside the same networks before training.

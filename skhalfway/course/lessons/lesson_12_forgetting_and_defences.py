@@ -158,7 +158,9 @@ transfer
 # Now a network is trained against adversarial examples. ``AdversarialSampler`` adds to
 # each training image an adversarial one with the *true* label. In *static* training
 # they are made once, on a plain network. In *adversarial training* they are made afresh
-# before each epoch, on the network that is being trained.
+# before each epoch, on the network that is being trained. Two attacks test them: the
+# *old attack* is made on the plain network, the *new attack* on the network that is
+# tested.
 
 from sklearn.frozen import FrozenEstimator
 from sklearn.neural_network import MLPClassifier
@@ -234,9 +236,8 @@ def draw(results, labels):
 draw(old_and_new, ["clean images", "old attack", "new attack"])
 
 # %%
-# The *old attack* is made on the plain network, the *new attack* on the network that is
-# tested. On the old attack the static defence looks perfect: it is as accurate as on
-# clean images (.96 and .97). Under an attack on itself it is much worse than a network
+# On the old attack the static defence looks perfect: it is as accurate as on clean
+# images (.96 and .97). Under an attack on itself it is much worse than a network
 # without any defence (.14 against .48). Adversarial training looks worse on the old
 # attack (.79), and is the only one that helps against the new one (.74). If you had
 # tested on old samples only, you would have picked the wrong defence.
