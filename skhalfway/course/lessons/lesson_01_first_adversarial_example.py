@@ -56,27 +56,29 @@ x = np.array([1.6, 0.4])
 x_adv = x - eps * np.sign(w)
 print("score before", round(w @ x + b, 2), "and after", round(w @ x_adv + b, 2))
 
-figure, ax = plt.subplots(figsize=(5, 4), layout="constrained")
-ax.scatter(*X.T, c=y, cmap="coolwarm", s=12)
+figure, ax = plt.subplots(figsize=(6.2, 3.6), layout="constrained")
+for label, color in enumerate(("tab:blue", "tab:red")):
+    ax.scatter(*X[y == label].T, color=color, s=12, label=f"class {label}")
 ax.axline((0, -b / w[1]), slope=-w[0] / w[1], color="k", label="boundary")
 ax.add_patch(plt.Rectangle(x - eps, 2 * eps, 2 * eps, fill=False, label="budget"))
 ax.annotate("", x_adv, x, arrowprops={"arrowstyle": "->", "lw": 2})
 ax.plot(*x, "ks", label="sample")
 ax.plot(*x_adv, "k*", markersize=12, label="adversarial example")
-ax.set(xlabel="feature 1", ylabel="feature 2", aspect="equal", xlim=(-2, 5.5))
-legend = ax.legend(loc="lower right")
+ax.set(xlabel="feature 1", ylabel="feature 2", aspect="equal", xlim=(-2, 4))
+legend = figure.legend(loc="outside right upper")
 
 # %%
-# The adversarial example is a corner of the square, the one that lies furthest across
-# the boundary. With two features this is no surprise: the sample was close to the
-# boundary, and everybody can see it move.
+# The sample is of class 1, whose scores are positive. Its score falls from 1.45 to
+# -0.73. The adversarial example is a corner of the square, the one that lies furthest
+# across the boundary. With two features this is no surprise: the sample was close to
+# the boundary, and everybody can see it move.
 
 # %%
 # Sixty-four features
 # -------------------
 #
 # Now the features are the 64 pixels of an image of 8 x 8, and the classes are threes
-# and eights. The recipe stays the same. Pixels cannot leave the range from 0 to 1, so
+# and eights. The attack stays the same. Pixels cannot leave the range from 0 to 1, so
 # the result is clipped. The image shown is, of all the threes that are then classified
 # as eights, the one that the classifier was surest of.
 
@@ -102,29 +104,27 @@ eps = 0.2
 X_adv = attack(X_test, eps)
 fooled = (y_test == 3) & (classifier.predict(X_adv) == 8)
 three = np.where(fooled, classifier.predict_proba(X_test)[:, 0], 0).argmax()
-images = {
-    "a three": X_test[three],
-    "weights of the classifier": w,
-    f"change, at most {eps}": X_adv[three] - X_test[three],
-    "classified as an eight": X_adv[three],
+images = {  # each with the colours and the range that show it
+    "a three": (X_test[three], "gray_r", 0, 1),
+    "weights": (w, "coolwarm", -np.abs(w).max(), np.abs(w).max()),
+    "change": (X_adv[three] - X_test[three], "coolwarm", -eps, eps),
+    "classified as an eight": (X_adv[three], "gray_r", 0, 1),
 }
-figure, axes = plt.subplots(1, 4, figsize=(9, 2.5), layout="constrained")
-for ax, (title, image) in zip(axes, images.items(), strict=True):
-    is_picture = image.min() >= 0
-    limits = {"vmin": 0, "vmax": 1} if is_picture else {"vmin": -1, "vmax": 1}
-    ax.imshow(
-        image.reshape(8, 8), cmap="gray_r" if is_picture else "coolwarm", **limits
-    )
+figure, axes = plt.subplots(1, 4, figsize=(10, 2.5), layout="constrained")
+for ax, (title, (image, cmap, low, high)) in zip(axes, images.items(), strict=True):
+    shown = ax.imshow(image.reshape(8, 8), cmap=cmap, vmin=low, vmax=high)
+    figure.colorbar(shown, ax=ax, shrink=0.8)
     ax.set_title(title, fontsize=10)
-    ax.set_axis_off()
+    ax.set(xticks=[], yticks=[])
 print(f"pixels whose weight is 0: {np.sum(w == 0)} of {len(w)}")
 
 # %%
-# The last picture is no longer clean, but most people would still call it a three. The
-# change follows the signs of the weights. It is 0 for two different reasons. Ten pixels
-# have a weight of 0: they are white in all training images, so the classifier does not
-# look at them. At the other pixels, clipping forbids some changes: a pixel that is
-# white cannot become whiter, and one that is black cannot become blacker.
+# Red is positive and blue is negative: where a weight is red, a darker pixel speaks for
+# an eight. The last picture is no longer clean, but most people would still call it a
+# three. The change has the signs of the weights. It is 0 for two different reasons. Ten
+# pixels have a weight of 0: they are white in all training images, so the classifier
+# does not look at them. At the other pixels, clipping forbids some changes: a pixel
+# that is white cannot become whiter, and one that is black cannot become blacker.
 
 # %%
 # Attack against noise

@@ -1,4 +1,9 @@
 # %% claims
+blobs, colours = make_blobs(
+    100, centers=[[0, 0], [2, 1]], cluster_std=0.6, random_state=0
+)
+line = LogisticRegression().fit(blobs, colours)
+assert line.decision_function([x, x_adv]).round(2).tolist() == [1.45, -0.73]
 assert np.sum(w == 0) == 10
 assert (X_train[:, w == 0] == 0).all() and (X_train[:, w != 0] > 0).any(axis=0).all()
 assert round(classifier.score(X_test, y_test), 2) == 0.99

@@ -184,10 +184,12 @@ print(f"accuracy without an attack {right(rounding, X_test).mean():.2f}")
 print(f"accuracy under PGD         {by_gradient.mean():.2f}")
 
 # %%
-# If you ignore the warning, you will report that the network is right on 98 % of the
-# attacked images. Three other ways to move the same images within the same budget tell
-# how safe it is: random noise; *Square*, an attack that asks for scores and needs no
-# gradient; and images that were attacked on the plain network.
+# The gradient is 0 on all 200 images. The warning counts 196 of them, since it leaves
+# out the four that the network misclassifies anyhow. If you ignore it, you will report
+# that the network is right on 98 % of the attacked images. Three other ways to move the
+# same images within the same budget tell how safe it is: random noise; *Square*, an
+# attack that asks for scores and needs no gradient; and images that were attacked on
+# the plain network.
 
 signs = np.random.RandomState(0).choice([-1, 1], X_test.shape).astype(np.float32)
 on_plain = AdversarialGenerator(
@@ -270,6 +272,9 @@ legend = ax.legend()
 #   2003.01690 <https://arxiv.org/abs/2003.01690>`__.
 # - Square is an attack of Andriushchenko et al. (2020): `arXiv 1912.00049
 #   <https://arxiv.org/abs/1912.00049>`__.
+# - Athalye, Carlini and Wagner (2018) call gradients that a defence hides *obfuscated*.
+#   By the title of their paper, they "give a false sense of security": `arXiv
+#   1802.00420 <https://arxiv.org/abs/1802.00420>`__.
 
 # %%
 # Exercises
@@ -291,9 +296,10 @@ legend = ax.legend()
 #    ``survived["hardened 0"]`` holds, for each attack, which images are still right.
 #
 #    Report, with three decimals: the share of safe images, and the accuracy under the
-#    best of the three attacks alone. Check: the first number cannot be the larger one,
-#    and it cannot be smaller than the share that survives several attacks in turn by
-#    more than a few images.
+#    strongest attack alone, which is the one of the three that leaves the fewest images
+#    right. Check: the first number cannot be larger than the second, since each safe
+#    image also survives the strongest attack. If both are equal, the two other attacks
+#    fool no image that the strongest does not fool.
 #
 # .. solution:: 2
 #

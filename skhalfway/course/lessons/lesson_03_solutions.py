@@ -8,6 +8,10 @@ assert abs(rates.loc["mlp 2", "mlp"] - 0.9) < 0.03
 assert abs(rates.loc["mlp", "mlp"] - 0.95) < 0.02
 assert abs(rates.loc["mlp", "forest"] - 0.43) < 0.04
 assert abs(rates.loc["forest", "mlp"] - 0.33) < 0.04
+assert abs(rates.loc["logistic", "rbf svm"] - 0.31) < 0.03
+assert abs(rates.loc["rbf svm", "logistic"] - 0.57) < 0.03
+as_targets = rates.drop(["logistic", "rbf svm"])
+assert (as_targets["rbf svm"] < as_targets["logistic"]).sum() == 5
 rate_of = {
     condition: TransferMatrix.of(outcomes, condition).to_frame("rates")["rbf svm"]
     for condition in conditions

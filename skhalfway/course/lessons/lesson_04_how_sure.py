@@ -167,8 +167,9 @@ legend = ax.legend(loc="upper left")
 
 # %%
 # Compare all pairs among the ten networks of 64 neurons, each pair by McNemar's test.
-# All ten have the same recipe, so a test about recipes should find a difference in 5 %
-# of the pairs, about two.
+# All ten have the same *training recipe*: the data, the width and all settings, that
+# is, everything but the random numbers. So a test about recipes should find a
+# difference in 5 % of the pairs, about two.
 
 from itertools import combinations
 
@@ -256,8 +257,8 @@ print(f"one run of each gives the opposite order in {reversed_order:.0%} of all 
 #
 #    Report: in how many of the 100 repetitions at least one of the twenty p-values is
 #    below 0.05, and in how many if each is multiplied by 20 first (*Bonferroni's
-#    correction*). Check: a single network has a p-value below 0.05 in 5 of 100 splits
-#    or fewer, but for chance.
+#    correction*). Check: of all 2,000 p-values, about 5 % are below 0.05 before the
+#    correction.
 #
 # .. solution:: 2
 #

@@ -77,10 +77,11 @@ assert asked <= 6 and by_made < own_images.min() - 0.1
 # %% 3
 # No, it is easier to fool. With 400 queries of the halfway attack the median distance
 # is about 0.1. For the support vector machine it is 0.16 with 200 queries and 0.14 with
-# 800. HopSkipJump shows the same. The forest's distances are close to multiples of
-#      1/32, from 0 to 8: if it changes its answer at all, it does so at few places.
-#      Pixels are multiples of 1/16, and trees split halfway between two values that
-#      they saw in training, so that each threshold lies at a multiple of 1/32.
+# 800. HopSkipJump shows the same. Nearly all distances of the forest are close to a
+# multiple of 1/32. A tree splits halfway between two values that it saw in training.
+# Pixels are multiples of 1/16, so each threshold is a multiple of 1/32, and the forest
+# changes its answer only where a pixel passes a threshold. A distance close to 0
+# belongs to an image with a pixel on a threshold.
 from sklearn.ensemble import RandomForestClassifier
 
 trees = Service().fit(X_owner, y_owner)
@@ -93,8 +94,8 @@ for name, attack in attacks.items():
         by_attack[name, n] = distances(trees, attack, max_queries=n)
 of_trees = pd.DataFrame(by_attack)
 print(of_trees.median().unstack().round(3))
-steps = of_trees["halfway", 400] * 32
-print(np.unique(steps.round(1)))
+steps = of_trees["halfway", 400] * 32  # whole numbers are multiples of 1/32
+print("distances times 32:", np.unique(steps.round(1)))
 of_svm = pd.DataFrame(found).median()
 print("support vector machine:", of_svm.unstack().round(3), sep="\n")
 assert of_trees["halfway", 400].median() < of_svm["halfway", 200] - 0.03

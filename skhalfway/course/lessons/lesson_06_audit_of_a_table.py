@@ -217,10 +217,11 @@ exposed.query("fooled_by == 2 and not noise").head()
 # A limit in a pipeline
 # ---------------------
 #
-# Models change, and nobody reads a report of every change. The command ``skhalfway
-# audit`` reads models and tables from files, and ends with a status that a pipeline
-# understands. A skops file runs no code when it is loaded. Types that skops does not
-# know must be trusted by name.
+# Models change, and nobody reads a report of every change. Here a *pipeline* is a
+# series of checks that a server runs by itself at every change of a model. The command
+# ``skhalfway audit`` reads models and tables from files, and ends with an exit status
+# for the pipeline: 0 if all limits are kept, 1 if one is exceeded. A skops file runs no
+# code when it is loaded. Types that skops does not know must be trusted by name.
 
 import json
 import subprocess

@@ -116,11 +116,11 @@ regions = DecisionRegionsDisplay.from_estimator(
 #
 # ``HalfwayScorer`` draws 200 pairs of training samples of different classes, the same
 # for all models. A pair counts for a model that classifies both samples correctly; the
-# last column beside the histograms is the share of pairs that do not. The *deviation*
-# is the mean distance of a model's crossings from the halfway point: 0 if each answer
-# changes exactly halfway. Five nearest neighbours change their answer closest to
-# halfway (deviation .05), the tree farthest from it (.31): most of its answers change
-# soon after the path leaves the first sample.
+# last column beside the histograms is the share of pairs that are left out. The
+# *deviation* is the mean distance of a model's crossings from the halfway point: 0 if
+# each answer changes exactly halfway. Five nearest neighbours change their answer
+# closest to halfway (deviation .05), the tree farthest from it (.31): most of its
+# answers change soon after the path leaves the first sample.
 
 scorer = HalfwayScorer(n_pairs=200, random_state=0).fit(models)
 measurement = scorer.measure(X_train, y_train)
@@ -204,13 +204,14 @@ table.round(2)
 # *clings* to the manifold of the data, which is fast, and then makes shallow *dimples*
 # around the samples, which is slow. Here is a manifold that we know: a curve in the
 # plane, with classes that alternate along it. How far is the boundary from the points,
-# straight up or down, and when does accuracy rise?
+# straight up or down, and when does accuracy rise? The distance is the median over the
+# points. It is measured up to 1.5, so that a boundary further away counts as 1.5.
 
 x = np.linspace(-2.85, 2.85, 20)
 points = np.column_stack([x, np.sin(1.3 * x) / 2]).astype(np.float32)
 labels = np.arange(20) // 2 % 2
 up = np.array([0, 1.5], dtype=np.float32)
-epochs = [10, 15, 20, 40, 60, 80, 100, 120, 150, 200]
+epochs = [0, 5, 10, 15, 20, 40, 60, 80, 100, 120, 150, 200]
 accuracy, distance = np.empty((2, 4, len(epochs)))
 for seed in range(4):
     torch.manual_seed(seed)
@@ -234,7 +235,7 @@ for seed in range(4):
     for k, epoch in enumerate(epochs):
         net.set_params(max_epochs=epoch - len(net.history)).partial_fit(points, labels)
         ways = [crossings(net, points, points + way).position for way in (up, -up)]
-        nearer = np.fmin(*np.nan_to_num(ways, nan=np.inf))
+        nearer = np.fmin(*np.nan_to_num(ways, nan=1.0))  # 1 is the end of the path
         accuracy[seed, k] = net.score(points, labels)
         distance[seed, k] = 1.5 * np.median(nearer)
 
@@ -243,14 +244,26 @@ for ax, lines, name in zip(
     axes, (accuracy, distance), ("accuracy", "distance"), strict=True
 ):
     ax.plot(epochs, lines.T, "o-", ms=3)
-    ax.set(xlabel="epoch", ylabel=name, ylim=(0, 1.05), title=f"{name}, four trainings")
+    ax.set(xlabel="epoch", ylabel=name, title=f"{name}, four trainings")
+    ax.set_ylim(0, 1.05 if name == "accuracy" else 1.6)
+print("         accuracy      distance    (lowest and highest of four trainings)")
+for epoch in (0, 5, 15, 60, 120, 200):
+    k = epochs.index(epoch)
+    print(f"epoch {epoch:3}", end="")
+    for values in (accuracy[:, k], distance[:, k]):
+        print(f"  {values.min():.2f} to {values.max():.2f}", end="")
+    print()
 # sphinx_gallery_thumbnail_number = 1
 
 # %%
-# By epoch 15 the boundary is within .35 of half of the points, while the accuracy is
-# that of a coin. So far the Dimpled Manifold Model is right. But the phases do not come
-# one after the other: between epochs 60 and 120 the boundary comes **nearer still**, in
-# the same epochs in which accuracy begins to rise.
+# Before training and after five epochs, the boundary is 1 or more away from half of the
+# points (1.5 says that it is out of reach). By epoch 15 it is within .35 of half of
+# them, while the accuracy is still that of a coin. So far the Dimpled Manifold Model is
+# right. Then the boundary stays where it is, or rather moves away a little: in each of
+# the four trainings, the distance at epoch 60 is larger than at epoch 15, and the
+# accuracy is still that of a coin. But the phases do not come one after the other:
+# between epochs 60 and 120 the boundary comes **nearer still**, in the same epochs in
+# which accuracy begins to rise.
 #
 # What the literature says
 # ------------------------
@@ -302,8 +315,8 @@ for ax, lines, name in zip(
 #    ``OffManifold(plane, norm=2)`` of ``skhalfway.manifold`` as a constraint
 #    (``Constraints(projection=...)``).
 #
-#    Report: the quartiles of ``distances_`` on and off the plane. Which directions are
-#    more, those in the plane or those off it? Check: all distances are finite.
+#    Report: the quartiles of ``distances_`` on and off the plane. Are there more
+#    directions in the plane or off it? Check: all distances are finite.
 #
 # .. solution:: 3
 #

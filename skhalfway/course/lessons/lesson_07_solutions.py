@@ -19,7 +19,10 @@ error = (predicted.predicted - predicted.measured)[predicted.known]
 assert np.mean(error > 0) > 0.6 and error.max() > 0.15
 # the boundary comes first, then comes nearer again as accuracy rises
 early, sixty, late = (epochs.index(epoch) for epoch in (15, 60, 120))
+assert (distance[:, :2] > 0.99).all() and (distance[:, :2] <= 1.5).all()
 assert (distance[:, early] < 0.35).all() and (accuracy[:, early] < 0.6).all()
+assert (distance[:, sixty] > distance[:, early]).all()
+assert (accuracy[:, sixty] < 0.6).all()
 assert (distance[:, late] < 0.6 * distance[:, sixty]).all()
 assert (accuracy[:, late] > accuracy[:, sixty]).all() and (accuracy[:, -1] == 1).all()
 rates = ranked.measured

@@ -12,8 +12,7 @@ assert (
     max(tested[x] for x in ("random labels", "random pixels", "gaussian noise")) < 0.2
 )
 # all networks fit their training sets
-for name, model in models.items():
-    assert model.score(X_train, y_random if name == "half random" else y_train) == 1
+assert len(fits) == 9 and min(fits) == 1
 low, high = memorising.xs("min", axis=1, level=1), memorising.xs("max", axis=1, level=1)
 assert low.deviation["half random"] > 1.3 * high.deviation["other start"]
 assert low.noise["half random"] > 0.05 and high.noise["other start"] < 0.03
@@ -54,7 +53,7 @@ for seed in range(3):
     X_noisy, y_noisy, _, _ = digits_with_noise(0.4, seed)
     nets, _ = judged["digits, 40 % of labels random", seed]
     folds = []
-    for k, options in enumerate(recipes):
+    for k, options in enumerate(settings):
         net = perceptron(k, *options)
         folds.append(cross_val_score(net, X_noisy, y_noisy, cv=2).mean())
     found.append(kendalltau(folds, nets["test accuracy"]).statistic)

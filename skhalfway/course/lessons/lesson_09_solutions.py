@@ -12,6 +12,12 @@ assert 0.03 < following["mean"][knows] < 0.1
 assert abs(noise_only["mean"][knows] - 0.8) < 0.04
 assert noise_only["mean"][knows] > at[0.1][knows]
 assert noise_only["mean"][is_seen] > 0.33
+assert abs(by_source["new label before perturbation"].mean() - 0.1) < 0.02
+not_seen, drawn = (
+    by_source[f"learner, {k}"] for k in ("not seen", "as many at random")
+)
+assert (not_seen > 0.4).all() and (drawn > not_seen + 0.05).all()
+assert abs(not_seen.mean() - 0.51) < 0.04 and abs(drawn.mean() - 0.74) < 0.04
 
 condition = theory.orthogonality_condition(X_coin)
 assert abs(condition.p_max / condition.bound / 3780 - 1) < 0.01

@@ -64,7 +64,7 @@ X_train, X_test, y_train, y_test = train_test_split(
 
 def make_network(seed):
     torch.manual_seed(seed)
-    parts = {
+    modules = {
         "image": nn.Unflatten(1, (1, 8, 8)),
         "conv 1": nn.Sequential(nn.Conv2d(1, 8, 3, padding=1), nn.ReLU()),
         "pool": nn.MaxPool2d(2),
@@ -72,7 +72,7 @@ def make_network(seed):
         "conv 3": nn.Sequential(nn.Conv2d(16, 16, 3, padding=1), nn.ReLU()),
         "output": nn.Sequential(nn.Flatten(), nn.Linear(256, 10)),
     }
-    return nn.Sequential(OrderedDict(parts))
+    return nn.Sequential(OrderedDict(modules))
 
 
 def train(module):
@@ -115,7 +115,10 @@ maps["trained"][0].transform(X_test[:3])  # the codes of three images, layer by 
 # conditional entropy of the class given the code, in bits. The entropy is 0 if the code
 # determines the class, and :math:`\log_2 10 = 3.3` if it says nothing.
 
-measures = {"shared": "share of images", "class_entropy": "entropy of the class, bits"}
+measures = {
+    "shared": "images whose code several classes share",
+    "class_entropy": "entropy of the class, given the code",
+}
 measured = {}
 for state, code_maps in maps.items():
     measured[state] = [one.homogeneity(X_test, y_test) for one in code_maps]
@@ -134,7 +137,8 @@ for ax, (measure, title) in zip(axes, measures.items(), strict=True):
         ax.errorbar(layers, *interval(values), marker="o", capsize=3, label=state)
         change, half = interval(values[:, -1] - values[:, 0])
         print(f"{measure}, {state}: output - conv 1 = {change:+.2f} ± {half:.2f}")
-    ax.set(title=title, ylim=0)
+    ax.set_title(title, fontsize=10)
+    ax.set(ylabel="bits" if measure == "class_entropy" else "share of images", ylim=0)
 legend = axes[0].legend(frameon=False)
 
 # %%
@@ -189,11 +193,13 @@ legend = ax.legend(frameon=False)
 # Loops in the weights
 # --------------------
 #
-# Watanabe & Yamana look at weights only. A path of neurons is let in when enough of
-# what the next neuron receives comes through it. As the threshold falls, loops of
-# neurons appear and are filled again. The paper relates such measures to an excess of
-# neurons and to the difficulty of the problem. Here are perceptrons of three widths,
-# each trained from three random starts, beside the same networks before training.
+# Watanabe & Yamana look at weights only. The *relevance* of a connection is its share
+# of the positive weights into the next neuron, and that of a path is the product along
+# it. A threshold falls from 1, and each path is added as soon as the threshold is no
+# higher than its relevance. Where the paths join neurons in a ring, there is a *loop*,
+# until further paths fill it. The paper relates such measures to an excess of neurons
+# and to the difficulty of the problem. Here are perceptrons of three widths, each
+# trained from three random starts, beside the same networks before training.
 
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
@@ -232,36 +238,36 @@ for state, model in {"trained": perceptron, "untrained": before}.items():
 # ------------------------------------
 #
 # Hu et al. learn, for each class, which neurons the network can do without. What is
-# left is the part that serves the class. By the paper, misclassified images are likely
-# to go to classes with similar parts. How many mistakes go to one of the three classes
-# with the most similar parts? By chance it would be a third. The control needs no
-# network: the three classes whose *mean images* are closest to the mean image of the
-# true class.
+# left is the *sub-network* of the class. By the paper, misclassified images are likely
+# to go to classes with similar sub-networks. How many mistakes go to one of the three
+# classes with the most similar sub-networks? By chance it would be a third. The control
+# needs no network: the three classes whose *mean images* are closest to the mean image
+# of the true class.
 
 mean_images = np.array([X_train[y_train == digit].mean(axis=0) for digit in range(10)])
 distances = np.linalg.norm(mean_images[:, None] - mean_images, axis=2)
 nearest = np.argsort(distances, axis=1)[:, 1:4]  # the class itself comes first
-total = {"similar parts": 0, "similar mean images": 0, "all mistakes": 0}
+total = {"similar sub-networks": 0, "similar mean images": 0, "all mistakes": 0}
 small = clone(perceptron).set_params(hidden_layer_sizes=(40, 40), max_iter=60)
 X_few, y_few = X_train[:300], y_train[:300]
 for seed in range(4):
     network = clone(small).set_params(random_state=seed).fit(X_few, y_few)
-    parts = disentangle(network, X_test, y_test, beta=0.5, random_state=seed)
-    n_similar, n_mistakes = parts.mistakes_to_similar(3)
+    sub_networks = disentangle(network, X_test, y_test, beta=0.5, random_state=seed)
+    n_similar, n_mistakes = sub_networks.mistakes_to_similar(3)
     predicted = network.predict(X_test)
     wrong = predicted != y_test
     near = (nearest[y_test[wrong]] == predicted[wrong][:, None]).any(axis=1)
     for name, n in zip(total, (n_similar, near.sum(), n_mistakes), strict=True):
         total[name] += int(n)
 print(total)
-heat_map = parts.plot()  # similarity of the parts, last network
+heat_map = sub_networks.plot()  # how similar they are in the last network
 # sphinx_gallery_thumbnail_number = 1
 
 # %%
-# Similar parts find 98 of 209 mistakes, clearly more than a third. This agrees with the
-# claim. But the mean images, which know nothing of the network, find 139. The
-# similarity of parts says something true about mistakes, and nothing here that the
-# pixels would not have said better.
+# Similar sub-networks find 98 of 209 mistakes, clearly more than a third. This agrees
+# with the claim. But the mean images, which know nothing of the network, find 139. The
+# similarity of sub-networks says something true about mistakes, and nothing here that
+# the pixels would not have said better.
 #
 # What the literature says
 # ------------------------
@@ -274,7 +280,8 @@ heat_map = parts.plot()  # similarity of the parts, last network
 # - Watanabe & Yamana (`2106.03016 <https://arxiv.org/abs/2106.03016>`__) introduced the
 #   topological measure, on networks for MNIST and CIFAR-10.
 # - Hu et al. (`2003.13268 <https://arxiv.org/abs/2003.13268>`__) split networks into
-#   parts for classes. They say too that deeper layers are not always more semantic.
+#   sub-networks for classes. They say too that deeper layers are not always more
+#   semantic.
 # - Mattsson, Michaud & Hoel (`2010.13871 <https://arxiv.org/abs/2010.13871>`__) measure
 #   in bits what layers pass on (exercise 2).
 #
@@ -295,18 +302,20 @@ heat_map = parts.plot()  # similarity of the parts, last network
 # 2. ``causal_structure`` of ``skhalfway.structure`` feeds a layer with noise and
 #    measures its ``sensitivity``: how many bits each output tells of each input, if
 #    only that input varies. Train ``MLPClassifier((5, 5), activation="logistic",
-#    solver="sgd", learning_rate_init=0.5)`` on the irises, divided by 8, for one epoch
-#    (``partial_fit``) and for 600, from the seeds 0, 1 and 2. Use the parameters
-#    ``joint="never"`` (only the sensitivity), ``correction="miller-madow"`` (which
-#    corrects the estimate for few samples), ``n_samples=20_000``, ``ranges={"none":
-#    (-40, 40)}`` (the range of the output) and ``random_state=0``. Does the sensitivity
-#    rise? Would it rise too if the weights of the network of one epoch were only made
-#    larger?
+#    solver="sgd", learning_rate_init=0.5)`` on the irises, divided by 8, from the seeds
+#    0, 1 and 2. Train each network for one epoch with ``partial_fit``: it is a single
+#    update here, so that the network has weights and has learned next to nothing. Keep
+#    a copy, and train for 600 further epochs. Use the parameters ``joint="never"``
+#    (only the sensitivity), ``correction="miller-madow"`` (which corrects the estimate
+#    for few samples), ``n_samples=20_000``, ``ranges={"none": (-40, 40)}`` (the range
+#    of the output) and ``random_state=0``. Does the sensitivity rise? Would it rise too
+#    if the weights of the network of one epoch were only made larger?
 #
-#    Report: the mean sensitivity of each layer after one epoch, after 600, and after
-#    one epoch with each matrix of weights multiplied so that its norm is that of the
-#    trained network. Check: the matrices of the third network have the norms of the
-#    trained one.
+#    Report: the mean sensitivity of each layer in three networks: the copy after one
+#    epoch, the trained network after all 601, and the copy with each matrix of weights
+#    multiplied so that its norm is that of the trained network. Also report both
+#    accuracies on the irises. Check: the matrices of the third network have the norms
+#    of the trained one.
 #
 # .. solution:: 2
 #

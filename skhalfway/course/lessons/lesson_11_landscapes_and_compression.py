@@ -98,8 +98,8 @@ print(f"barrier between the network and its reordered self: {barrier:.2f}")
 
 # %%
 # The barrier, .31, is as high as those between different solutions. So a barrier on the
-# straight line says little about what networks have learned: the names of the units
-# already make one. Exercise 1 goes on from here.
+# straight line says little about what networks have learned: the order of the units
+# alone makes one. Exercise 1 goes on from here.
 #
 # Sharp or flat?
 # --------------
@@ -149,16 +149,17 @@ for ax, title, one in zip(axes, ("as trained", "scaled"), (small, scaled), stric
 # %%
 # The curvature grows from 4 to 190, and the two networks give the same answer to every
 # input. So curvature as such cannot decide how well a network generalises. The loss
-# surfaces are the same, because their directions are *filter-normalised*: as long as
-# the weights that they change.
+# surfaces are the same, because their directions are *filter-normalised*: the part of a
+# direction that changes the weights into one unit is as long as these weights are.
 #
 # Most weights can go
 # -------------------
 #
 # *Pruning* sets the smallest weights to 0. *Quantisation* lets all weights of a layer
-# share a few values: two bits stand for four values. Bands are over three repeats. The
-# *size* is the memory that the network needs, as a share of that of all weights. The
-# mean accuracies are printed too, by the share of weights that are kept, or by bits.
+# share a few values: two bits stand for four values. Bands are 95 % intervals over
+# three repeats. The *size* is the memory that the network needs, as a share of that of
+# all weights. The mean accuracies are printed too, by the share of weights that are
+# kept, or by bits.
 
 from skhalfway.inspection import compression_curve, distill
 

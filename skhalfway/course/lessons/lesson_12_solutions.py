@@ -52,7 +52,8 @@ assert on_old > 0.9 and abs(on_new - 0.14) < 0.1
 # It answers five of six clean images (85 %). But it also answers 60 % of the images
 # that fool it at .15, with the wrong class: the attack makes it certain too. And noise
 # that was moved towards a class gets a probability of .99 or more in all of 200 cases.
-# A threshold refuses many good images and few bad ones.
+# So the threshold refuses 15 % of the good images, and lets more than half of the bad
+# ones pass.
 from skhalfway.inspection import fooling_inputs
 
 plain = trained[0]["plain"]
@@ -70,8 +71,8 @@ assert fooling.rates["optimised noise"] > 0.95
 # %% 3
 # The networks misclassify 9 % of the inner sphere. The nearest error is about .1 away,
 # much nearer than a random point. No classifier with this error rate could have its
-# errors further away than .15 on average. So robustness to larger
-# changes needs far fewer errors first, in this geometry.
+# errors further away than .15 on average. So in this geometry, robustness to larger
+# changes needs far fewer errors first.
 import warnings
 
 from sklearn.exceptions import ConvergenceWarning

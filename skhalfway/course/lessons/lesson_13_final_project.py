@@ -123,9 +123,9 @@ heading = ax.set_title(title, fontsize=10)
 # Rubric
 # ------
 #
-# There are 100 points. All points of a criterion are for a report of which all its
-# sentences hold, half of them if they hold in part, and none if they do not hold. The
-# notes for instructors describe the three levels of each criterion.
+# There are 100 points. A report gets all points of a criterion if all sentences of the
+# criterion hold for it, half of the points if they hold in part, and none if they do
+# not hold. The notes for instructors describe the three levels of each criterion.
 #
 # - **Question and prediction (10).** The question can be answered with yes, no, or a
 #   number. The prediction was written before the results, with a reason.
