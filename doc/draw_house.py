@@ -11,17 +11,17 @@ from html import escape
 from pathlib import Path
 
 FLOORS = [  # from the ground up: packages side by side, the question
-    (["results", "displays"], "What is every result and every plot?"),
-    (["models"], "How is any classifier seen? Predictions, logits, gradients"),
+    (["results", "displays"], "What do all results and plots have in common?"),
+    (["models"], "What does a classifier give? Predictions, logits, gradients"),
     (["engine"], "How is work spread over cores, kept and resumed?"),
     (["boundaries", "manifold"], "Where are decision boundaries, where is the data?"),
-    (["halfway", "training"], "Where on the way between samples do predictions change?"),
+    (["halfway", "training"], "Where on a path between samples do predictions change?"),
     (["attacks"], "How are adversarial examples made?"),
-    (["transfer", "perturbation"], "Whom do they fool? What can be learned from them?"),
-    (["codes", "structure", "inspection"], "What do layers, wiring and training tell?"),
-    (["files", "report", "datasets"], "What does an engineer hand on?"),
-    (["course"], "What is taught, and how is it written out?"),
-    (["cli"], "What is typed in a shell?"),
+    (["transfer", "perturbation"], "Which models do they fool? What do they teach?"),
+    (["codes", "structure", "inspection"], "What do layers, connections and training tell?"),
+    (["files", "report", "datasets"], "How are models read from files, and audited?"),
+    (["course"], "Which lessons are there, and how are they exported?"),
+    (["cli"], "Which commands does a terminal have?"),
 ]
 WIDTH, HEIGHT, GAP, LABELS = 780, 44, 8, 330
 

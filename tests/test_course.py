@@ -94,7 +94,7 @@ def test_title_and_question(lesson: Lesson) -> None:
     title, underline, *_ = lesson.cells[0].source.splitlines()
     assert re.fullmatch(rf"{lesson.number}\. [A-Z].+[^.]", title) and underline == "=" * len(title)
     assert lesson.cells[0].source.split("\n\n")[1].startswith("**The question.** ")
-    assert lesson.question
+    assert lesson.question.endswith("?")
 
 
 @each_taught

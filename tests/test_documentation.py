@@ -145,6 +145,15 @@ def test_faults_of_the_tools_are_mended():
     assert mended(mended(toggle + entries)) == mended(toggle + entries)
 
 
+def test_picture_of_an_audit_follows_the_guide():
+    pytest.importorskip("PIL")
+    page = (DOC / "guide" / "audit_files.rst").read_text(encoding="utf-8")
+    script, command = load(DOC / "draw_audit.py").steps(page)
+    compile(script, "script", "exec")
+    made = set(re.findall(r'"(\w+\.(?:skops|csv))"', script))
+    assert made == {"deployed.skops", "train.csv", "test.csv"} == {word for word in command if word in made}
+
+
 def test_formulas_become_mathml():
     pytest.importorskip("latex2mathml")
     pytest.importorskip("sphinx")

@@ -46,9 +46,9 @@ class Lesson:
 
     @property
     def question(self) -> str:
-        """The first sentence of the first paragraph, which says what the lesson asks."""
+        """What the lesson asks: the first paragraph up to its question mark, or else its first sentence."""
         paragraph = " ".join(self.cells[0].source.split("\n\n")[1].split())
-        sentence = re.match(r"(?:\*\*The question\.\*\* +)?(.+?[.?!])(?= |$)", paragraph)
+        sentence = re.match(r"(?:\*\*The question\.\*\* +)?(.+?\?|.+?[.!])(?= |$)", paragraph)
         if sentence is None:
             raise ValueError(f"{self.path.name}: the first paragraph has no sentence: {paragraph!r}")
         return sentence[1]
