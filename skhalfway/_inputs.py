@@ -21,6 +21,7 @@ from skhalfway._polars import holds_numbers, in_polars, is_polars_frame, without
 from skhalfway._readable import as_table, is_missing, is_tensor, read_labels
 from skhalfway._rounding import float_type, round_towards
 from skhalfway._text import shown
+from skhalfway._times import check_column
 
 FLOATS = [np.float64, np.float32, np.float16]
 
@@ -197,8 +198,7 @@ def _holds_categories(column: Any) -> bool:
     from pandas.api.types import infer_dtype, is_bool_dtype, is_numeric_dtype
 
     kind = getattr(column.dtype, "kind", "O")
-    if kind in "mM":
-        raise TypeError(f"column {shown(column.name)} holds times; turn them into numbers")
+    check_column(column)
     if kind == "c":
         raise ValueError(f"Complex data not supported: column {shown(column.name)}; pass its real part")
     if is_bool_dtype(column.dtype):

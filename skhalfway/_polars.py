@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skhalfway._text import shown
+from skhalfway._times import of_polars
 
 
 def is_polars_frame(X: Any) -> bool:
@@ -80,7 +81,7 @@ def _column(column: Any) -> Any:
     if kind in (polars.Boolean, polars.String):
         return pd.Series(column.to_list(), dtype=object)
     if kind.is_temporal():
-        raise TypeError(f"column {shown(column.name)} holds times; turn them into numbers")
+        raise of_polars(column)
     raise TypeError(
         f"column {shown(column.name)} holds {kind}, neither numbers nor categories; turn it into columns of "
         "these, or leave it out"

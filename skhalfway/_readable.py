@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from skhalfway._polars import without_polars
 from skhalfway._text import brief, shown
+from skhalfway._times import check_no_times, of_array
 
 
 def is_tensor(X: Any) -> bool:
@@ -40,6 +41,8 @@ def as_table(X: Any, name: str = "X") -> Any:
         X = _array_of_tensor(X, name)
     if hasattr(X, "columns"):
         _check_names(X.columns, name)
+    if hasattr(X, "columns") and hasattr(X, "iloc"):
+        check_no_times(X)
     if any(hasattr(X, name) for name in ("iloc", "columns", "toarray")):
         return X
     if isinstance(X, np.ma.MaskedArray) and np.ma.is_masked(X):
@@ -51,7 +54,7 @@ def as_table(X: Any, name: str = "X") -> Any:
     if array.dtype.names:
         raise TypeError(f"{name} has named fields, {shown(array.dtype.names)}; pass pandas.DataFrame({name})")
     if array.dtype.kind in "mM":
-        raise TypeError(f"{name} holds times; turn them into numbers")
+        raise of_array(name, array.dtype.kind)
     if array.dtype.kind == "c":
         raise ValueError(f"Complex data not supported: {name} has dtype {array.dtype}; pass {name}.real")
     if array.dtype.kind not in "biuf":

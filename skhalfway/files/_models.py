@@ -133,7 +133,7 @@ def _skops(place: Path, trusted: Sequence[str]) -> Any:
         ) from error
     except Exception as error:  # a changed file can cause any error in skops
         raise ValueError(f"{place.name} cannot be read by skops: {said(error, place)}") from error
-    options = " ".join(f"--trust {name}" for name in unknown[:3])
+    options = " ".join(f"--trust {name}" for name in unknown)
     raise ValueError(
         f"{place.name} holds {counted(len(unknown), 'type')} that skops does not trust, "
         f"{shown(unknown)}; if you trust them, pass trusted= ({options})"

@@ -253,6 +253,18 @@ def twice(values):
     return 2 * values
 
 
+def half(values):
+    return values / 2
+
+
+def same(values):
+    return values
+
+
+def minus(values):
+    return -values
+
+
 def test_skops(tmp_path):
     model = make_pipeline(FunctionTransformer(twice), LogisticRegression()).fit(X, Y)
     path = tmp_path / "m.skops"
@@ -261,6 +273,10 @@ def test_skops(tmp_path):
     refused(read_model, path, f"holds 1 type .*{name}.*pass trusted= .--trust {name}")
     assert_array_equal(read_model(path, trusted=[name], X=X).predict(X), model.predict(X))
     refused(read_model, path, "X has 3 features", trusted=name, X=X[:, :3])
+    skops.io.dump(make_pipeline(*map(FunctionTransformer, (twice, half, same, minus)), model).fit(X, Y), path)
+    names = skops.io.get_untrusted_types(file=path)
+    assert len(names) == 4
+    refused(read_model, path, f"holds 4 types .*{' '.join(f'--trust {name}' for name in names)}")
     skops.io.dump(LinearRegression().fit(X, Y), path)
     refused(read_model, path, "a classifier is needed, got the regressor LinearRegression")
     skops.io.dump(LogisticRegression(), path)
