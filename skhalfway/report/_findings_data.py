@@ -27,6 +27,43 @@ def data_findings(report: AuditReport) -> Iterator[Advice]:
         yield from _constraints(report, report.data)
 
 
+def unit_finding(report: AuditReport) -> Iterator[Advice]:
+    """Budgets so far below the spread of columns that their unit must be wrong."""
+    data = report.data
+    if data is None or not data.barely_moved:
+        return
+    largest = budget(float(report.curve.eps[-1]), report.unit)
+    some = called(data.barely_moved)
+    yield Advice(
+        "budget",
+        "high",
+        f"The budget hardly changes {some}",
+        f"The largest budget, {largest}, is less than 1 % of the standard deviation of {some}. Attacks fail "
+        "on any model that relies on such values.",
+        f"Audit again: {other_unit(report)}.",
+    )
+
+
+def other_unit(report: AuditReport) -> str:
+    """What to do about budgets far below the spread of columns."""
+    data = report.data
+    if data is not None and data.barely_moved == ("pixels",):
+        return "pass budgets on the scale of the pixels, such as 8 for values from 0 to 255"
+    if report.unit == "std":
+        return "pass a reference like the samples, or larger budgets"
+    if report.command:
+        return "give --eps-unit std, so that budgets are shares of the standard deviation of each column"
+    return (
+        "pass generator=AdversarialGenerator(eps_unit='std', clip_values='range'), so that budgets are "
+        "shares of the standard deviation of each column"
+    )
+
+
+def of_unit(report: AuditReport, one: TellingColumn) -> bool:
+    """Whether no attack changes what these columns tell only since the budget hardly moves them."""
+    return report.data is not None and set(one.names) <= set(report.data.barely_moved)
+
+
 def called(names: Sequence[str]) -> str:
     """Columns in a sentence: ``column status``, ``columns a and b``, or ``the pixels``."""
     if tuple(names) == ("pixels",):
@@ -62,15 +99,25 @@ def held_because(one: TellingColumn) -> str:
 
 def _leak(report: AuditReport, one: TellingColumn) -> Advice:
     them, are = ("it", "is") if len(one.names) == 1 else ("them", "are")
-    decide = "decides" if len(one.names) == 1 else "decide"
     tested = (
         "The rule was tested on samples that it was not learnt from, and shares are averaged over the "
         f"classes. {report.deployed} relies on {them}. "
     )
     evidence = (
         f"{_upper(tells(report, one))}. {tested * (one.tells != 'decides')}Attacks cannot use that: "
-        f"{held_because(one)}."
+        f"{held_because(one)}. So they fail whatever the model does otherwise, and a low rate of this audit "
+        "does not show that the model is robust."
     )
+    decide = "decides" if len(one.names) == 1 else "decide"
+    if of_unit(report, one):
+        return Advice(
+            "leak",
+            "low",
+            f"{_upper(called(one.names))} {decide} much, and the budget hardly changes {them}",
+            f"{_upper(tells(report, one))}. That may be as it should be: no attack changes {them} only "
+            "because the budget is far below the spread of the values.",
+            f"Audit again with a budget that fits before you read anything into this: {other_unit(report)}.",
+        )
     leave_out = (
         f"If {called(one.names)} {are} not known before the label is, leave {them} out and train the model "
         "again. Until then, the figures of this audit say nothing about the model in use."
