@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from skhalfway.report._report import AuditReport
 
 MOST_NAMED = 12  # columns that a line of code names
+MUCH = 2.5  # factor between the spreads of reference and samples that makes a finding more severe
 MOST_SUGGESTED = 3  # columns that the attack depends on, to be fixed
 
 
@@ -24,6 +25,7 @@ def data_findings(report: AuditReport) -> Iterator[Advice]:
             yield _leak(report, one)
         yield from _seen(report, report.data)
         yield from _budget(report, report.data)
+        yield from _reference(report, report.data)
         yield from _constraints(report, report.data)
 
 
@@ -94,7 +96,11 @@ def tells(report: AuditReport, one: TellingColumn) -> str:
 
 def held_because(one: TellingColumn) -> str:
     """Why no attack changes what it tells."""
-    return f"it {HELD[one.held]}" if len(one.names) == 1 else "no attack here changes any of them much"
+    if len(one.names) == 1:
+        return f"it {HELD[one.held]}"
+    if one.held == "missing":
+        return "they tell by which of their values are missing, which attacks do not change"
+    return "no attack here changes any of them much"
 
 
 def _leak(report: AuditReport, one: TellingColumn) -> Advice:
@@ -205,6 +211,31 @@ def _budget(report: AuditReport, data: InspectedData) -> Iterator[Advice]:
         )
 
 
+def _reference(report: AuditReport, data: InspectedData) -> Iterator[Advice]:
+    """Units of budgets that were measured on a reference unlike the samples."""
+    for more in (False, True):
+        found = [(name, factor) for name, factor in data.reference_spread if (factor > 1) == more]
+        if not found:
+            continue
+        much = any(max(factor, 1 / factor) >= MUCH for _, factor in found)
+        some = called([name for name, _ in found])
+        factors = listed([f"{factor:.2g} times" for _, factor in found])
+        follows = (
+            "So the budgets are too large for these samples, and fewer of them may be fooled"
+            if more
+            else "So the budgets are too small for these samples, and more of them may be fooled"
+        )
+        yield Advice(
+            "budget",
+            "medium" if much else "low",
+            f"The reference varies {'more' if more else 'less'} than the samples in {some}",
+            f"Budgets are measured on the reference. In {some}, its spread is {factors} that of the samples, "
+            f"which chance does not explain. {follows} than the figures say.",
+            "Pass a reference like the samples. If these are a part of the data on purpose, choose budgets "
+            "for them in the units of the data.",
+        )
+
+
 def _constraints(report: AuditReport, data: InspectedData) -> Iterator[Advice]:
     """Constraints that the columns suggest, where none were given."""
     if data.unconstrained:
@@ -222,6 +253,8 @@ def _unconstrained(report: AuditReport, data: InspectedData) -> Iterator[str]:
     yield "Attacks may change every column of numbers by the whole budget."
     if data.integer:
         yield f"Whole numbers may become fractions in {called(data.integer)}."
+    if data.identifiers:
+        yield f"All values differ in {called(data.identifiers)}, as those of identifiers do."
     for group in data.one_hot:
         yield f"In each row, one of {called(group)} is 1 and the others are 0; attacks do not keep to that."
     if decisive := _decisive(report):
@@ -240,6 +273,14 @@ def _to_constrain(report: AuditReport, data: InspectedData) -> Iterator[str]:
     if given:
         more = " and so on" if max(len(data.integer), len(data.one_hot)) > MOST_NAMED else ""
         yield f"Say which changes are possible: {rules(report, given)}{more}."
+    if data.identifiers:
+        some, line = called(data.identifiers), rule(report, "immutable", data.identifiers[:MOST_NAMED])
+        one = len(data.identifiers) == 1
+        yield (
+            f"If {some} {'is an identifier' if one else 'are identifiers'}, such as a number of a customer, "
+            f"leave {'it' if one else 'them'} out and train the model again, or say that nobody sets "
+            f"{'it' if one else 'them'}: {line}."
+        )
     if decisive := _decisive(report):
         them = "it" if len(decisive) == 1 else "them"
         line = rule(report, "immutable", decisive)

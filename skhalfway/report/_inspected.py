@@ -90,13 +90,18 @@ class InspectedData(Record):
     seen : int, default=0
         Number of attacked samples that are in the reference too, beyond those that are there by chance.
     integer : tuple of str, default=()
-        Columns of whole numbers that attacks may change.
+        Columns of whole numbers that attacks may change, without those in ``identifiers``.
     one_hot : tuple of tuples of str, default=()
         Groups of columns in which each row has one 1, and 0 elsewhere.
     categories : tuple of str, default=()
         Columns of categories.
     unconstrained : bool, default=False
         Whether the data is a table, and no constraints were given.
+    reference_spread : tuple of (str, float), default=()
+        Columns in which the reference varies at least 1.5 times less or more than the samples, beyond chance:
+        the spread of the reference, as a multiple of that of the samples.
+    identifiers : tuple of str, default=()
+        Columns of whole numbers that all differ, as numbers of customers do, and that attacks may change.
 
     Examples
     --------
@@ -115,8 +120,11 @@ class InspectedData(Record):
     one_hot: tuple[tuple[str, ...], ...] = ()
     categories: tuple[str, ...] = ()
     unconstrained: bool = False
+    reference_spread: tuple[tuple[str, float], ...] = ()
+    identifiers: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        for name in ("telling", "barely_moved", "spanned", "integer", "categories"):
+        for name in ("telling", "barely_moved", "spanned", "integer", "categories", "identifiers"):
             object.__setattr__(self, name, tuple(getattr(self, name)))
-        object.__setattr__(self, "one_hot", tuple(map(tuple, self.one_hot)))
+        for name in ("one_hot", "reference_spread"):
+            object.__setattr__(self, name, tuple(map(tuple, getattr(self, name))))

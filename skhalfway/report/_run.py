@@ -100,7 +100,7 @@ def run(request: Request) -> AuditReport:
         )
         space = reached(setting)
         held = unmoved(setting, space)
-        seen = inspected(setting, space, request.data, held.doubtful)
+        seen = inspected(setting, space, request.data, held)
 
         def report(curve: TransferCurve, *, partial: bool) -> AuditReport:
             said = tuple(dict.fromkeys(brief(one.message, 400) for one in log))

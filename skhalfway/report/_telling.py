@@ -90,6 +90,7 @@ def telling_columns(setting: Setting, space: Reached) -> tuple[TellingColumn, ..
         together = known.tells(partial(tree, len(setting.classes), leaves=64), [one.k for one in held])
         if known.enough(*together):
             groups = [*singles, [one._replace(label=together[0], answers=together[1]) for one in held]]
+    groups += _missing_together(known, space, singles)
     told = [_told(space.names, known, group) for group in _relied_on(setting, groups, answers)]
     return tuple(told or _deciding(setting, space, known, answers))
 
@@ -220,6 +221,18 @@ def _alone(known: _Known, space: Reached, k: int) -> _Column | None:
     if np.any(moved, axis=0).mean() < TURNED:
         return _Column(k, "apart", informed(make, known.rows[:, [k]], known.y, known.seed), 0.0)
     return None
+
+
+def _missing_together(known: _Known, space: Reached, singles: list[list[_Column]]) -> list[list[_Column]]:
+    """Columns that tell together by which of their values are missing, unless one of them tells alone."""
+    told = {one.k for (one,) in singles}
+    some = np.isnan(known.rows).any(axis=0) & ~np.isnan(known.rows).all(axis=0) & ~space.immutable
+    columns = [k for k in np.flatnonzero(some).tolist() if k not in told]
+    if len(columns) < 2 or told & set(np.flatnonzero(some).tolist()):
+        return []
+    bare = known._replace(rows=np.isnan(known.rows).astype(float), X=np.isnan(known.X).astype(float))
+    tells = bare.tells(partial(tree, int(known.y.max()) + 1, leaves=64), columns)
+    return [[_Column(k, "missing", *tells) for k in columns]] if known.enough(*tells) else []
 
 
 def _counts(known: _Known, found: _Column) -> bool:

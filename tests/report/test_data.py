@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.compose import make_column_transformer
+from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
 from sklearn.naive_bayes import GaussianNB
 from sklearn.neighbors import KNeighborsClassifier
@@ -120,6 +121,20 @@ def test_a_column_that_tells_by_what_is_missing():
     report = audited(PUMPS.assign(cost=cost), kind=DecisionTreeClassifier(max_depth=2), eps=[0.02])
     (found,) = report.data.telling
     assert (found.names, found.held) == (("cost",), "missing") and report.verdict.level == "unknown"
+
+
+def test_columns_that_tell_together_by_what_is_missing():
+    """Each is missing in half of all rows; whether both or none are is the label."""
+    rng = np.random.RandomState(1)
+    p, q, other = rng.normal(size=(3, N))
+    table = PUMPS.assign(p=np.where(COIN, p, np.nan), q=np.where(COIN == FAILS, q, np.nan), other=other)
+    table.loc[rng.uniform(size=N) < 0.3, "other"] = np.nan
+    kind = make_pipeline(SimpleImputer(add_indicator=True), DecisionTreeClassifier(random_state=0))
+    report = audited(table, kind=kind, columns=["p", "q", "pressure"], eps=[0.02])
+    (found,) = report.data.telling
+    assert (found.names, found.held, found.tells) == (("p", "q"), "missing", "label")
+    assert report.verdict.level == "unknown" and found.accuracy > 0.95
+    assert "missing" in kinds(report)["leak"].evidence
 
 
 @pytest.mark.parametrize(
@@ -416,6 +431,14 @@ def test_constraints_are_suggested_as_code_and_as_lines_of_a_file():
     action = kinds(by_command)["constraints"].action
     lines = 'integer = ["visits"] and one_hot = [["plan_basic", "plan_pro"]]'
     assert f"--constraints constraints.toml, where that file has the lines {lines}" in action
+
+
+def test_a_column_that_looks_like_an_identifier_is_not_called_a_count():
+    report = audited(PUMPS.assign(customer=RNG.permutation(10 * N)[:N], visits=PUMPS["visits"]))
+    assert report.data.identifiers == ("customer",) and report.data.integer == ("visits",)
+    action = kinds(report)["constraints"].action
+    assert "If column customer is an identifier" in action and "leave it out" in action
+    assert "Constraints(immutable=['customer'])" in action and "Constraints(integer=['visits'])" in action
 
 
 def test_values_that_may_leave_the_range(made):
