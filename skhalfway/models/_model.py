@@ -373,8 +373,8 @@ class Model:
     def _arrange(self, X: Any) -> Any:
         """X as the estimator takes it: rows, with the column names that it was fitted with."""
         X = without_polars(X)
-        # a copy, since an estimator may write into its input
-        if hasattr(X, "columns") and (self._column_names(X.shape[1]) is not None or self._takes_tables(X)):
+        # a copy, since an estimator may write into its input; attacks, too, keep tables with categories
+        if hasattr(X, "columns") and (self._column_names(X.shape[1]) is not None or self._unsaid(X)):
             return X.copy()
         X = self._flat(np.asarray(X)).copy()
         if self._frame is not None:
@@ -386,11 +386,7 @@ class Model:
             )
         return under_names(X, self._column_names(X.shape[1]))
 
-    def _takes_tables(self, X: Any) -> bool:
-        """Whether a table stays one for an estimator that does not say what it was fitted on.
-
-        Attacks hand it tables too where some columns are categories (see :meth:`Frame.restore`).
-        """
+    def _unsaid(self, X: Any) -> bool:
         return self.n_features_in_ is None and Frame.of(X) is not None
 
     def _column_names(self, n_columns: int) -> Any:

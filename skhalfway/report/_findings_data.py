@@ -26,6 +26,7 @@ def data_findings(report: AuditReport) -> Iterator[Advice]:
         yield from _seen(report, report.data)
         yield from _budget(report, report.data)
         yield from _reference(report, report.data)
+        yield from _codes(report, report.data)
         yield from _constraints(report, report.data)
 
 
@@ -234,6 +235,24 @@ def _reference(report: AuditReport, data: InspectedData) -> Iterator[Advice]:
             "Pass a reference like the samples. If these are a part of the data on purpose, choose budgets "
             "for them in the units of the data.",
         )
+
+
+def _codes(report: AuditReport, data: InspectedData) -> Iterator[Advice]:
+    """Numbers that the model treats as categories, while attacks make other numbers."""
+    if not data.codes:
+        return
+    some, (them, are) = called(data.codes), ("it", "is") if len(data.codes) == 1 else ("them", "are")
+    yield Advice(
+        "constraints",
+        "medium",
+        f"{_upper(some)} {are} treated as categories, which attacks do not know",
+        f"To {report.deployed}, all numbers between those in {some} are the same unknown category. Attacks "
+        f"change {them} to such numbers, which no real sample has. What fools the model in that way shows no "
+        "weakness, and other categories are not tried.",
+        f"Fix {them} if clients cannot choose {them}: {rule(report, 'immutable', data.codes)}. If they can, "
+        f"and all whole numbers are categories, let attacks try these: "
+        f"{rule(report, 'integer', data.codes)}. Or make {them} text and train the model on that.",
+    )
 
 
 def _constraints(report: AuditReport, data: InspectedData) -> Iterator[Advice]:

@@ -43,6 +43,7 @@ def inspected(setting: Setting, space: Reached, data: Samples, held: Unmoved) ->
         seen=seen,
         integer=tuple(name for name in names[whole & ~numbers] if name not in grouped),
         identifiers=tuple(names[numbers]),
+        codes=tuple(names[space.codes]),
         one_hot=tuple(groups),
         categories=tuple(names[space.categories]),
         unconstrained=setting.generator.constraints is None,

@@ -176,6 +176,7 @@ def _held(space: Reached, k: int) -> str:
         "immutable": space.immutable[k],
         "category": space.categories[k],
         "constant": space.reach[k] == 0,
+        "codes": space.codes[k],
         "barely": space.barely[k],
         "step": space.integer[k] and space.reach[k] < 1,
     }
@@ -194,7 +195,7 @@ def _alone(known: _Known, space: Reached, k: int) -> _Column | None:
     held = _held(space, k)
     if held:
         rules = [make]
-        if held == "step":  # of many values, each may have its own class
+        if held in ("step", "codes"):  # of many values, each may have its own class
             rules.append(ByValue)
         if k in known.texts:
             rules.append(partial(ByText, known.texts[k]))

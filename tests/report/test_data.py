@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.compose import make_column_transformer
+from sklearn.frozen import FrozenEstimator
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
 from sklearn.naive_bayes import GaussianNB
@@ -19,6 +20,7 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.tree import DecisionTreeClassifier
 
 from skhalfway import AdversarialGenerator, Constraints, audit, load_result
+from skhalfway.cli._faults import said
 from skhalfway.report import InspectedData, TellingColumn, compare_reports
 from skhalfway.report._rules import ByText, informed
 
@@ -113,6 +115,59 @@ def test_whole_numbers_that_the_budget_cannot_step_over():
         report = audited(table, kind=tree, **given)
         assert [one.held for one in report.data.telling if one.names == ("code",)] == held
         assert rules is None or report.verdict.level == "unknown"
+
+
+CODES = 7 + 3 * np.random.RandomState(5).randint(0, 6, N)
+BY_CODE = np.where(np.isin(CODES, [10, 16, 22]), "fails", "holds")
+
+
+def coded_models(unknown, kind, **more):
+    encode = make_column_transformer(
+        (OneHotEncoder(handle_unknown=unknown, sparse_output=False), ["code"]),
+        ("passthrough", ["pressure"]),
+    )
+    table = PUMPS.assign(code=CODES)[["pressure", "code"]]
+    models = {f"m{k}": make_pipeline(encode, clone(kind)).fit(table[k:200], BY_CODE[k:200]) for k in (0, 9)}
+    return models, table
+
+
+@pytest.mark.parametrize("kind", [LogisticRegression(), DecisionTreeClassifier(random_state=0)], ids=str)
+def test_numbers_that_the_model_takes_as_categories(kind):
+    """All other numbers are unknown to the encoder, so no attack reaches another category."""
+    models, table = coded_models("ignore", kind)
+    attack = AdversarialGenerator(attack="square", max_queries=5, eps_unit="std", clip_values="range")
+    given = {"eps": [0.9], "parts": (), "surrogates": None, "generator": attack}
+    report = audit(models, table[200:300], BY_CODE[200:300], reference=table[:200], **given)
+    (found,) = report.data.telling
+    assert (found.names, found.tells, found.held) == (("code",), "label", "codes")
+    assert report.data.codes == ("code",) and report.verdict.level != "nothing_found"
+    (told,) = [one for one in report.findings if "treated as categories" in one.title]
+    assert "Constraints(immutable=['code'])" in told.action and "Constraints(integer=['code'])" in told.action
+
+
+@pytest.mark.parametrize(
+    "kind", [LogisticRegression(), DecisionTreeClassifier(random_state=0), KNeighborsClassifier()], ids=str
+)
+def test_numbers_are_not_taken_for_categories_elsewhere(kind):
+    report = audited(PUMPS.assign(code=CODES), BY_CODE, kind=kind, columns=["code", "pressure"], eps=[1.0])
+    assert report.data.codes == ()
+
+
+def test_numbers_that_the_model_refuses_are_named_with_what_to_do():
+    models, table = coded_models("error", LogisticRegression())
+    given = {"parts": (), "surrogates": None, "reference": table[:200], "eps": [0.5]}
+    with pytest.raises(
+        ValueError, match="'m0': column 'code' holds codes.*Constraints\\(immutable=\\['code'"
+    ) as raised:
+        audit(models, table[200:300], BY_CODE[200:300], **given)
+    assert "--constraints FILE with the line immutable = ['code']" in said(raised.value)
+    generator = AdversarialGenerator(FrozenEstimator(models["m0"]), attack="square", eps=0.5, max_queries=20)
+    with pytest.raises(ValueError, match="column 'code' holds codes.*Constraints\\(integer=\\['code'\\]\\)"):
+        generator.generate(table[200:300], BY_CODE[200:300])
+    fixed = audit(
+        models, table[200:300], BY_CODE[200:300], constraints=Constraints(immutable=["code"]), **given
+    )
+    assert fixed.data.codes == ()
 
 
 def test_a_column_that_tells_by_what_is_missing():
