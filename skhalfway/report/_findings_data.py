@@ -298,7 +298,8 @@ def _to_constrain(report: AuditReport, data: InspectedData) -> Iterator[str]:
         yield (
             f"If {some} {'is an identifier' if one else 'are identifiers'}, such as a number of a customer, "
             f"leave {'it' if one else 'them'} out and train the model again, or say that nobody sets "
-            f"{'it' if one else 'them'}: {line}."
+            f"{'it' if one else 'them'}: {line}. If not, whole numbers are kept whole by "
+            f"{rule(report, 'integer', data.identifiers[:MOST_NAMED])}."
         )
     if decisive := _decisive(report):
         them = "it" if len(decisive) == 1 else "them"

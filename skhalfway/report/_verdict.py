@@ -130,6 +130,7 @@ def doubts_about(report: AuditReport) -> tuple[str, ...]:
         hidden = [name for name, flag in zip(curve.sources, curve.masked, strict=True) if flag]
         if report.deployed in hidden:
             reasons.append("the gradients of the deployed model may be masked, so attacks on it are too weak")
+    reasons += _about_data(report)  # before check-ups, whose warnings may follow from it
     for name in (report.deployed, *(name for name in curve.sources if report.roles[name] == "other")):
         check = curve.checks.get(name)
         if check is not None and check.warnings:
@@ -139,7 +140,7 @@ def doubts_about(report: AuditReport) -> tuple[str, ...]:
             f"the reference varies much less than the samples in {listed(report.unmoved)}, so that budgets "
             "are close to 0 there; pass a reference like the samples, or constraints that fix these columns"
         )
-    reasons += [*_about_data(report), *filter(None, [_weak_surrogates(report)])]
+    reasons += filter(None, [_weak_surrogates(report)])
     failed = sorted({name for matrix in curve.matrices for pair in matrix.failures for name in pair})
     if failed:
         reasons.append(f"measurements of {listed(failed)} failed")

@@ -494,6 +494,7 @@ def test_a_column_that_looks_like_an_identifier_is_not_called_a_count():
     action = kinds(report)["constraints"].action
     assert "If column customer is an identifier" in action and "leave it out" in action
     assert "Constraints(immutable=['customer'])" in action and "Constraints(integer=['visits'])" in action
+    assert "If not, whole numbers are kept whole by Constraints(integer=['customer'])" in action
 
 
 def test_values_that_may_leave_the_range(made):
