@@ -22,7 +22,7 @@ _N_NEIGHBORS = 4
 _N_ROUNDS, _N_DRAWS = 6, 16
 _MANY = 0.05  # share of samples without any result that may change a rate by more than its interval
 _SO_THEY_STAY = "so that they stay as they are"
-_BEGIN_AT = (
+BEGIN_AT = (
     "give training data to begin at (fit of a generator, reference of a scorer), raise max_queries, or widen "
     "clip_values"
 )
@@ -205,7 +205,7 @@ class Queries:
             if self._stays is not None:
                 nothing &= ~self._stays
             what = "of the target class" if self.problem.targeted else "of another class"
-            missed = (Missed(nothing, f"no input {what} was found, {_SO_THEY_STAY}", _BEGIN_AT, _MANY),)
+            missed = (Missed(nothing, f"no input {what} was found, {_SO_THEY_STAY}", BEGIN_AT, _MANY),)
         return Outcome(X_adv, self.n_asked, distances, missed=missed)
 
 

@@ -50,6 +50,7 @@ from skhalfway.models._as_model import check_kind, counts_as_fitted, fit_clone
 from skhalfway.models._faults import answers, classes_of, named, type_name, type_named
 from skhalfway.models._input_spec import reader_of
 from skhalfway.models._memory_use import is_out_of_memory
+from skhalfway.models._number_codes import refused, why_refused
 from skhalfway.models._soft_agreement import soft_agreement
 from skhalfway.models._torch_model import TorchModel
 from skhalfway.models._type_checks import unfrozen
@@ -168,6 +169,30 @@ def _generate(
 
 def run(generator: AdversarialGenerator, problem: Problem) -> Outcome:
     """Attack a checked problem, a batch of samples at a time; attacks of other libraries get all samples."""
+    try:
+        return _run_all(generator, problem)
+    except (ValueError, KeyError, IndexError) as error:
+        if why := _refused_codes(problem):
+            raise ValueError(why) from error
+        raise
+
+
+def _refused_codes(problem: Problem) -> str:
+    """Why the source raises, where that is because it refuses numbers that an attack made; else empty."""
+    model, X = problem.model, problem.region.X
+    if X.ndim > 2 or not len(X):
+        return ""
+    try:
+        model.predict(X[:1])
+    except Exception:
+        return ""
+    movable = problem.region.movable().reshape(len(X), -1).any(axis=0)
+    columns, said = refused(model.predict, X, X, np.flatnonzero(movable).tolist())
+    names = model._column_names(X.shape[1])
+    return why_refused([k if names is None else names[k] for k in columns], said) if columns else ""
+
+
+def _run_all(generator: AdversarialGenerator, problem: Problem) -> Outcome:
     # attacks that query predictions compute nothing on the devices
     devices = devices_of(generator.device) if takes_gradients(generator, problem.model) else (None,)
     if problem.pool is None or isinstance(generator.batch_size, str):

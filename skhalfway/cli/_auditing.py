@@ -19,7 +19,7 @@ from skhalfway.cli._inputs import read_limits_of_samples, read_models, read_refe
 from skhalfway.cli._junit import write_junit
 from skhalfway.cli._limits import Outcome, judged
 from skhalfway.cli._parser import ABOVE, INTERRUPTED, PASSED
-from skhalfway.cli._stopping import interrupted_by_sigterm, undisturbed_by_sigterm
+from skhalfway.cli._stopping import how_it_ended, interrupted_by_sigterm, undisturbed_by_sigterm
 from skhalfway.report import audit
 from skhalfway.report._protocol import ROW_NUMBERS
 
@@ -36,7 +36,8 @@ def audit_files(options: Namespace) -> int:
             report = _measured(options, said)
         except KeyboardInterrupt as interrupt:
             with undisturbed_by_sigterm():
-                return _interrupted(options, getattr(interrupt, "partial", None), said)
+                ended = how_it_ended(interrupt)
+                return _interrupted(options, getattr(interrupt, "partial", None), said, ended)
         report = _completed(report, options, said)
         outcomes = judged(report, options.fail_above, accept_doubts=options.accept_doubts)
         with undisturbed_by_sigterm():
@@ -131,31 +132,38 @@ def _write(report: AuditReport, options: Namespace, outcomes: Sequence[Outcome])
 
 
 def _print(
-    report: AuditReport, options: Namespace, outcomes: Sequence[Outcome], written: Sequence[Path]
+    report: AuditReport,
+    options: Namespace,
+    outcomes: Sequence[Outcome],
+    written: Sequence[Path],
+    ended: str = "interrupted",
 ) -> None:
-    """Print the verdict, the limits and the paths of the reports."""
+    """Print the verdict, the limits and the paths of the reports; no limit passes where figures lack."""
     if options.quiet:
         return
-    partial = " (partial: the run was interrupted)" if report.partial else ""
+    partial = f" (partial: the run was {ended})" if report.partial else ""
     print(f"{report.deployed}: {report.verdict.headline}{partial}")
     for sentence in report.verdict.sentences:
         print(f"  {sentence}")
     for outcome in outcomes:
-        print(f"{'passed' if outcome.passed else 'FAILED'}  {outcome.said}")
+        if outcome.passed and report.partial:
+            print(f"not known  {outcome.said} so far, but the run is not complete")
+        else:
+            print(f"{'passed' if outcome.passed else 'FAILED'}  {outcome.said}")
     for path in written:
         print(f"report: {path}")
 
 
-def _interrupted(options: Namespace, report: AuditReport | None, said: Sequence[str]) -> int:
+def _interrupted(options: Namespace, report: AuditReport | None, said: Sequence[str], ended: str) -> int:
     """Write the partial report, and tell how to resume."""
     if report is None:
-        done = "interrupted before any sample was attacked, so no report was written"
+        done = f"{ended} before any sample was attacked, so no report was written"
     else:
         report = _completed(report, options, said)
         outcomes = judged(report, options.fail_above, accept_doubts=options.accept_doubts)
         written = _write(report, options, outcomes)
-        _print(report, options, outcomes, written)
-        done = "interrupted; the reports are marked partial and hold what was measured so far"
+        _print(report, options, outcomes, written, ended)
+        done = f"{ended}; the reports are marked partial and hold what was measured so far"
     if options.memory is None:
         goes_on = "with --memory DIR, an interrupted run can be resumed"
     else:

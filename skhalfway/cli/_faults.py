@@ -43,6 +43,7 @@ def said(error: BaseException) -> str:
     text = str(error)
     for parameter, option in _OPTIONS.items():
         text = text.replace(parameter, option)
+    text = re.sub(r"Constraints\((\w+)=(\[[^]]*\])\)", r"--constraints FILE with the line \1 = \2", text)
     return re.sub(r"pass trusted= \((.*)\)", r"add \1", text)
 
 

@@ -8,9 +8,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+TERMINATED = "the process was terminated (SIGTERM)"
+
 
 def _interrupt(number: int, frame: Any) -> None:
-    raise KeyboardInterrupt
+    raise KeyboardInterrupt(TERMINATED)
+
+
+def how_it_ended(interrupt: BaseException) -> str:
+    """Whether a run was interrupted by its user or terminated by the system, in a word."""
+    return "terminated (SIGTERM)" if TERMINATED in interrupt.args else "interrupted"
 
 
 @contextmanager

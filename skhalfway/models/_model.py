@@ -373,8 +373,8 @@ class Model:
     def _arrange(self, X: Any) -> Any:
         """X as the estimator takes it: rows, with the column names that it was fitted with."""
         X = without_polars(X)
-        # a copy, since an estimator may write into its input
-        if hasattr(X, "columns") and self._column_names(X.shape[1]) is not None:
+        # a copy, since an estimator may write into its input; attacks, too, keep tables with categories
+        if hasattr(X, "columns") and (self._column_names(X.shape[1]) is not None or self._unsaid(X)):
             return X.copy()
         X = self._flat(np.asarray(X)).copy()
         if self._frame is not None:
@@ -385,6 +385,9 @@ class Model:
                 f"{self.n_features_in_} features as input"
             )
         return under_names(X, self._column_names(X.shape[1]))
+
+    def _unsaid(self, X: Any) -> bool:
+        return self.n_features_in_ is None and Frame.of(X) is not None
 
     def _column_names(self, n_columns: int) -> Any:
         if n_columns not in self._names:

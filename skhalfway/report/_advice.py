@@ -21,7 +21,7 @@ KINDS = {
     "check": "the check-up of a model warns",
     "leak": "a column that attacks do not change tells the label, or the answers of the deployed model",
     "overlap": "samples are in the reference too, so the model may have been trained on them",
-    "budget": "the budget is as large as the range of the data",
+    "budget": "the budget does not fit the data: as large as its range, or far below its standard deviation",
     "constraints": "no constraints say which changes are possible",
 }
 

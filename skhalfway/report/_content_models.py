@@ -8,6 +8,7 @@ import numpy as np
 
 from skhalfway._text import counted, short
 from skhalfway.report._blocks import Block, Chart, Grid, Section, Series, Text, number_cell, rate_cell
+from skhalfway.report._findings_checks import remedy
 from skhalfway.report._missing import why_missing
 from skhalfway.report._terms import explained
 from skhalfway.report._words import budget, in_percent, listed, probability
@@ -188,7 +189,7 @@ def checks(report: AuditReport) -> Section:
             )
         check = curve.checks.get(name)
         found = () if check is None else check.findings
-        rows += [[name, one.severity, one.message, one.advice] for one in found]
+        rows += [[name, one.severity, one.message, remedy(report, one)] for one in found]
         if check is not None and not found and not hidden.get(name):
             clean.append(name)
     blocks: list[Block] = []

@@ -11,7 +11,8 @@ from scipy.stats import fisher_exact
 from skhalfway._intervals import holm, mcnemar, wilson_interval
 from skhalfway._text import counted
 from skhalfway.report._advice import HIGH, MEDIUM, SEVERITIES, Advice
-from skhalfway.report._findings_data import data_findings
+from skhalfway.report._findings_checks import check_findings
+from skhalfway.report._findings_data import data_findings, unit_finding
 from skhalfway.report._threats import LEVEL, attempts_on, holds
 from skhalfway.report._words import beside_noise, budget, in_percent, listed, probability, share
 
@@ -23,7 +24,8 @@ if TYPE_CHECKING:
 def findings_of(report: AuditReport) -> tuple[Advice, ...]:
     """All findings, the most severe first."""
     of_figures = (_threats, _noise, _classes, _columns, _resistant, _retraining)
-    makers = (_masked, _checks, data_findings, *of_figures)
+    # a wrong unit is the cause of much of the rest
+    makers = (unit_finding, _masked, check_findings, data_findings, *of_figures)
     found = [advice for maker in makers for advice in maker(report)]
     return tuple(sorted(found, key=lambda advice: SEVERITIES.index(advice.severity)))
 
@@ -271,21 +273,3 @@ def _masked(report: AuditReport) -> Iterator[Advice]:
             "Do not take a low rate for robustness: attack without gradients, with "
             "AdversarialGenerator(attack='hopskipjump') or 'square'.",
         )
-
-
-def _checks(report: AuditReport) -> Iterator[Advice]:
-    for name, check in report.curve.checks.items():
-        for finding in check.warnings:
-            if finding.kind in ("gradient", "attack") and report.curve.masked is not None:
-                masked = dict(zip(report.curve.sources, report.curve.masked, strict=True))
-                if masked.get(name):
-                    continue
-            mine = report.roles[name] != "surrogate"
-            message = finding.message[0].upper() + finding.message[1:]
-            yield Advice(
-                "check",
-                "medium" if mine else "note",
-                f"The check-up of {name} warns",
-                f"{message}.",
-                f"{finding.advice[0].upper()}{finding.advice[1:]}.",
-            )

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from skhalfway.report._report import AuditReport
 
 MOST_NAMED = 12  # columns that a line of code names
+MUCH = 2.5  # factor between the spreads of reference and samples that makes a finding more severe
 MOST_SUGGESTED = 3  # columns that the attack depends on, to be fixed
 
 
@@ -24,7 +25,46 @@ def data_findings(report: AuditReport) -> Iterator[Advice]:
             yield _leak(report, one)
         yield from _seen(report, report.data)
         yield from _budget(report, report.data)
+        yield from _reference(report, report.data)
+        yield from _codes(report, report.data)
         yield from _constraints(report, report.data)
+
+
+def unit_finding(report: AuditReport) -> Iterator[Advice]:
+    """Budgets so far below the spread of columns that their unit must be wrong."""
+    data = report.data
+    if data is None or not data.barely_moved:
+        return
+    largest = budget(float(report.curve.eps[-1]), report.unit)
+    some = called(data.barely_moved)
+    yield Advice(
+        "budget",
+        "high",
+        f"The budget hardly changes {some}",
+        f"The largest budget, {largest}, is less than 1 % of the standard deviation of {some}. Attacks fail "
+        "on any model that relies on such values.",
+        f"Audit again: {other_unit(report)}.",
+    )
+
+
+def other_unit(report: AuditReport) -> str:
+    """What to do about budgets far below the spread of columns."""
+    data = report.data
+    if data is not None and data.barely_moved == ("pixels",):
+        return "pass budgets on the scale of the pixels, such as 8 for values from 0 to 255"
+    if report.unit == "std":
+        return "pass a reference like the samples, or larger budgets"
+    if report.command:
+        return "give --eps-unit std, so that budgets are shares of the standard deviation of each column"
+    return (
+        "pass generator=AdversarialGenerator(eps_unit='std', clip_values='range'), so that budgets are "
+        "shares of the standard deviation of each column"
+    )
+
+
+def of_unit(report: AuditReport, one: TellingColumn) -> bool:
+    """Whether no attack changes what these columns tell only since the budget hardly moves them."""
+    return report.data is not None and set(one.names) <= set(report.data.barely_moved)
 
 
 def called(names: Sequence[str]) -> str:
@@ -57,20 +97,34 @@ def tells(report: AuditReport, one: TellingColumn) -> str:
 
 def held_because(one: TellingColumn) -> str:
     """Why no attack changes what it tells."""
-    return f"it {HELD[one.held]}" if len(one.names) == 1 else "no attack here changes any of them much"
+    if len(one.names) == 1:
+        return f"it {HELD[one.held]}"
+    if one.held == "missing":
+        return "they tell by which of their values are missing, which attacks do not change"
+    return "no attack here changes any of them much"
 
 
 def _leak(report: AuditReport, one: TellingColumn) -> Advice:
     them, are = ("it", "is") if len(one.names) == 1 else ("them", "are")
-    decide = "decides" if len(one.names) == 1 else "decide"
     tested = (
         "The rule was tested on samples that it was not learnt from, and shares are averaged over the "
         f"classes. {report.deployed} relies on {them}. "
     )
     evidence = (
         f"{_upper(tells(report, one))}. {tested * (one.tells != 'decides')}Attacks cannot use that: "
-        f"{held_because(one)}."
+        f"{held_because(one)}. So they fail whatever the model does otherwise, and a low rate of this audit "
+        "does not show that the model is robust."
     )
+    decide = "decides" if len(one.names) == 1 else "decide"
+    if of_unit(report, one):
+        return Advice(
+            "leak",
+            "low",
+            f"{_upper(called(one.names))} {decide} much, and the budget hardly changes {them}",
+            f"{_upper(tells(report, one))}. That may be as it should be: no attack changes {them} only "
+            "because the budget is far below the spread of the values.",
+            f"Audit again with a budget that fits before you read anything into this: {other_unit(report)}.",
+        )
     leave_out = (
         f"If {called(one.names)} {are} not known before the label is, leave {them} out and train the model "
         "again. Until then, the figures of this audit say nothing about the model in use."
@@ -158,6 +212,49 @@ def _budget(report: AuditReport, data: InspectedData) -> Iterator[Advice]:
         )
 
 
+def _reference(report: AuditReport, data: InspectedData) -> Iterator[Advice]:
+    """Units of budgets that were measured on a reference unlike the samples."""
+    for more in (False, True):
+        found = [(name, factor) for name, factor in data.reference_spread if (factor > 1) == more]
+        if not found:
+            continue
+        much = any(max(factor, 1 / factor) >= MUCH for _, factor in found)
+        some = called([name for name, _ in found])
+        factors = listed([f"{factor:.2g} times" for _, factor in found])
+        follows = (
+            "So the budgets are too large for these samples, and fewer of them may be fooled"
+            if more
+            else "So the budgets are too small for these samples, and more of them may be fooled"
+        )
+        yield Advice(
+            "budget",
+            "medium" if much else "low",
+            f"The reference varies {'more' if more else 'less'} than the samples in {some}",
+            f"Budgets are measured on the reference. In {some}, its spread is {factors} that of the samples, "
+            f"which chance does not explain. {follows} than the figures say.",
+            "Pass a reference like the samples. If these are a part of the data on purpose, choose budgets "
+            "for them in the units of the data.",
+        )
+
+
+def _codes(report: AuditReport, data: InspectedData) -> Iterator[Advice]:
+    """Numbers that the model treats as categories, while attacks make other numbers."""
+    if not data.codes:
+        return
+    some, (them, are) = called(data.codes), ("it", "is") if len(data.codes) == 1 else ("them", "are")
+    yield Advice(
+        "constraints",
+        "medium",
+        f"{_upper(some)} {are} treated as categories, which attacks do not know",
+        f"To {report.deployed}, all numbers between those in {some} are the same unknown category. Attacks "
+        f"change {them} to such numbers, which no real sample has. What fools the model in that way shows no "
+        "weakness, and other categories are not tried.",
+        f"Fix {them} if clients cannot choose {them}: {rule(report, 'immutable', data.codes)}. If they can, "
+        f"and all whole numbers are categories, let attacks try these: "
+        f"{rule(report, 'integer', data.codes)}. Or make {them} text and train the model on that.",
+    )
+
+
 def _constraints(report: AuditReport, data: InspectedData) -> Iterator[Advice]:
     """Constraints that the columns suggest, where none were given."""
     if data.unconstrained:
@@ -175,6 +272,8 @@ def _unconstrained(report: AuditReport, data: InspectedData) -> Iterator[str]:
     yield "Attacks may change every column of numbers by the whole budget."
     if data.integer:
         yield f"Whole numbers may become fractions in {called(data.integer)}."
+    if data.identifiers:
+        yield f"All values differ in {called(data.identifiers)}, as those of identifiers do."
     for group in data.one_hot:
         yield f"In each row, one of {called(group)} is 1 and the others are 0; attacks do not keep to that."
     if decisive := _decisive(report):
@@ -193,6 +292,15 @@ def _to_constrain(report: AuditReport, data: InspectedData) -> Iterator[str]:
     if given:
         more = " and so on" if max(len(data.integer), len(data.one_hot)) > MOST_NAMED else ""
         yield f"Say which changes are possible: {rules(report, given)}{more}."
+    if data.identifiers:
+        some, line = called(data.identifiers), rule(report, "immutable", data.identifiers[:MOST_NAMED])
+        one = len(data.identifiers) == 1
+        yield (
+            f"If {some} {'is an identifier' if one else 'are identifiers'}, such as a number of a customer, "
+            f"leave {'it' if one else 'them'} out and train the model again, or say that nobody sets "
+            f"{'it' if one else 'them'}: {line}. If not, whole numbers are kept whole by "
+            f"{rule(report, 'integer', data.identifiers[:MOST_NAMED])}."
+        )
     if decisive := _decisive(report):
         them = "it" if len(decisive) == 1 else "them"
         line = rule(report, "immutable", decisive)

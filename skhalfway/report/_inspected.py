@@ -12,6 +12,7 @@ HELD = {
     "category": "holds categories, which attacks do not change",
     "immutable": "is fixed by the constraints",
     "constant": "does not vary in the reference, so that its budget is 0",
+    "codes": "holds numbers that the model treats as categories, and attacks do not try other categories",
     "barely": "varies so widely that the largest budget is less than 1 % of its standard deviation",
     "step": "changes in steps, and the largest budget is smaller than the step that is needed",
     "missing": "tells by whether its value is missing, which attacks do not change",
@@ -42,7 +43,7 @@ class TellingColumn(Record):
     chance : float
         Accuracy of guessing, averaged over the classes. For "decides", the share of pairs of samples with
         different answers.
-    held : {"category", "immutable", "constant", "barely", "step", "missing", "apart"}
+    held : {"category", "immutable", "constant", "codes", "barely", "step", "missing", "apart"}
         Reason why no attack changes what the column tells; of several columns, that of the first one.
 
     Examples
@@ -90,13 +91,20 @@ class InspectedData(Record):
     seen : int, default=0
         Number of attacked samples that are in the reference too, beyond those that are there by chance.
     integer : tuple of str, default=()
-        Columns of whole numbers that attacks may change.
+        Columns of whole numbers that attacks may change, without those in ``identifiers``.
     one_hot : tuple of tuples of str, default=()
         Groups of columns in which each row has one 1, and 0 elsewhere.
     categories : tuple of str, default=()
         Columns of categories.
     unconstrained : bool, default=False
         Whether the data is a table, and no constraints were given.
+    reference_spread : tuple of (str, float), default=()
+        Columns in which the reference varies at least 1.5 times less or more than the samples, beyond chance:
+        the spread of the reference, as a multiple of that of the samples.
+    identifiers : tuple of str, default=()
+        Columns of whole numbers that all differ, as numbers of customers do, and that attacks may change.
+    codes : tuple of str, default=()
+        Columns of numbers that the deployed model treats as categories, though attacks make other numbers.
 
     Examples
     --------
@@ -115,8 +123,12 @@ class InspectedData(Record):
     one_hot: tuple[tuple[str, ...], ...] = ()
     categories: tuple[str, ...] = ()
     unconstrained: bool = False
+    reference_spread: tuple[tuple[str, float], ...] = ()
+    identifiers: tuple[str, ...] = ()
+    codes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        for name in ("telling", "barely_moved", "spanned", "integer", "categories"):
+        for name in ("telling", "barely_moved", "spanned", "integer", "categories", "identifiers", "codes"):
             object.__setattr__(self, name, tuple(getattr(self, name)))
-        object.__setattr__(self, "one_hot", tuple(map(tuple, self.one_hot)))
+        for name in ("one_hot", "reference_spread"):
+            object.__setattr__(self, name, tuple(map(tuple, getattr(self, name))))

@@ -14,17 +14,17 @@ from skhalfway.report._inspected import InspectedData
 from skhalfway.report._telling import coded_table, reference_of, telling_columns
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from skhalfway.report._inputs import Samples
     from skhalfway.report._reached import Reached
     from skhalfway.report._setting import Setting
+    from skhalfway.report._unmoved import Unmoved
 
+FEWEST_NUMBERED = 20  # of fewer samples, whole numbers may all differ by chance
 SEEN, BY_CHANCE = 0.01, 0.001  # share of samples in the reference that is noticed, and its p-value by chance
 
 
-def inspected(setting: Setting, space: Reached, data: Samples, unmoved: Sequence[str]) -> InspectedData:
-    """Inspect the samples and the reference; ``unmoved`` are columns that are doubted anyway."""
+def inspected(setting: Setting, space: Reached, data: Samples, held: Unmoved) -> InspectedData:
+    """Inspect the samples and the reference; ``held`` compares the two."""
     seen = 0 if data.split_off or setting.reference is None else _seen(setting)
     if np.ndim(setting.X) > 2:
         return _of_images(setting, space, seen)
@@ -33,17 +33,21 @@ def inspected(setting: Setting, space: Reached, data: Samples, unmoved: Sequence
     whole = _whole(space)
     groups = _one_hot(setting, space, whole)
     grouped = {name for group in groups for name in group}
+    numbers = _numbered(space, whole)
     return InspectedData(
         telling=telling_columns(setting, space),
-        barely_moved=tuple(name for name in names[space.barely] if name not in unmoved),
+        barely_moved=tuple(name for name in names[space.barely] if name not in held.doubtful),
         spanned=tuple(names[spanned]),
         spanned_from=first,
         n_numeric=int(numeric.sum()),
         seen=seen,
-        integer=tuple(name for name in names[whole] if name not in grouped),
+        integer=tuple(name for name in names[whole & ~numbers] if name not in grouped),
+        identifiers=tuple(names[numbers]),
+        codes=tuple(names[space.codes]),
         one_hot=tuple(groups),
         categories=tuple(names[space.categories]),
         unconstrained=setting.generator.constraints is None,
+        reference_spread=held.differing,
     )
 
 
@@ -103,6 +107,15 @@ def _whole(space: Reached) -> NDArray[np.bool_]:
         values = values[~np.isnan(values)]
         whole[k] = len(values) > 0 and bool((values % 1 == 0).all()) and values.min() < values.max()
     return whole
+
+
+def _numbered(space: Reached, whole: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Columns of whole numbers that all differ, as those that number customers do."""
+    numbered = whole.copy()
+    for k in np.flatnonzero(whole):
+        values = space.X[:, k]
+        numbered[k] = len(values) >= FEWEST_NUMBERED and len(np.unique(values)) == len(values)
+    return numbered
 
 
 def _one_hot(setting: Setting, space: Reached, whole: NDArray[np.bool_]) -> list[tuple[str, ...]]:

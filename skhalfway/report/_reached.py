@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,11 +12,13 @@ from numpy.typing import NDArray
 
 from skhalfway._inputs import Frame
 from skhalfway.attacks._reference import Reference
+from skhalfway.models._number_codes import MOST_CODES, refused, taken_as_codes, why_refused
 from skhalfway.report._columns import column_names, name_of, numbers
 
 if TYPE_CHECKING:
     from skhalfway.report._setting import Setting
 
+MOST_ASKED = 100  # columns that may be treated as categories
 BARELY = 0.01  # share of the standard deviation below which a column is hardly moved
 
 
@@ -37,6 +40,8 @@ class Reached:
         Columns of categories; columns that constraints fix, and those that they keep whole.
     largest : float
         The largest budget.
+    codes : bool ndarray of shape (n_columns,)
+        Free columns of numbers that the deployed model treats as categories.
     """
 
     names: list[str]
@@ -48,6 +53,7 @@ class Reached:
     immutable: NDArray[np.bool_]
     integer: NDArray[np.bool_]
     largest: float
+    codes: NDArray[np.bool_]
 
     @property
     def width(self) -> NDArray[np.float64]:
@@ -75,8 +81,11 @@ class Reached:
         return self.free & (self.reach > 0) & (self.reach < BARELY * self.own.deviation)
 
 
-def reached(setting: Setting) -> Reached:
-    """Columns of the samples, and how far the largest budget moves them."""
+def reached(setting: Setting, codes: Sequence[int] = ()) -> Reached:
+    """Columns of the samples, and how far the largest budget moves them.
+
+    ``codes`` are the numbers of columns that the deployed model treats as categories.
+    """
     images = np.ndim(setting.X) > 2
     X, known = (
         np.asarray(data, dtype=float) if images else numbers(data)
@@ -99,7 +108,35 @@ def reached(setting: Setting) -> Reached:
         _immutable(setting, names),
         named_by(setting, "integer", names),
         setting.budgets[-1],
+        np.isin(np.arange(len(names)), codes),
     )
+
+
+def columns_of_codes(setting: Setting) -> list[int]:
+    """Columns of numbers that the deployed model treats as categories.
+
+    Raises
+    ------
+    ValueError
+        If one of the models refuses all numbers but these, so that it cannot be attacked.
+    """
+    if np.ndim(setting.X) != 2:
+        return []
+    names, X = column_names(setting.X), numbers(setting.X)
+    frame = Frame.of(setting.X)
+    free = ~(_immutable(setting, names) | named_by(setting, "integer", names))
+    if frame is not None:
+        free &= ~frame.categories
+    few = [
+        k for k in np.flatnonzero(free).tolist() if len(np.unique(X[:, k])) <= min(MOST_CODES, len(X) // 2)
+    ]
+    for name in setting.models:
+        columns, said = refused(partial(setting.answers, name), setting.X, X, few)
+        if columns:
+            given = list(setting.X.columns) if hasattr(setting.X, "columns") else range(len(names))
+            raise ValueError(f"model {name!r}: {why_refused([given[k] for k in columns], said)}")
+    model = setting.seen(setting.deployed)
+    return taken_as_codes(model.scores, setting.X, X, few[:MOST_ASKED], setting.seed)
 
 
 def named_by(setting: Setting, rule: str, names: list[str]) -> NDArray[np.bool_]:

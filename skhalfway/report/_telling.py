@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 from sklearn.feature_selection import f_classif
 from sklearn.utils import _safe_indexing
 
-from skhalfway._inputs import Frame, fingerprints, positions
+from skhalfway._inputs import Frame, coded, fingerprints, positions
+from skhalfway._polars import without_polars
 from skhalfway.report._inspected import TellingColumn
-from skhalfway.report._rules import ByValue, informed, scaled, tree
+from skhalfway.report._rules import ByText, ByValue, informed, scaled, tree
 
 if TYPE_CHECKING:
     from skhalfway.report._reached import Reached
@@ -45,6 +46,7 @@ class _Known(NamedTuple):
     """What rules are learnt from: all columns as numbers, with labels, and with answers.
 
     ``deployed`` and ``accuracy`` are those of the deployed model, averaged over the classes, scaled and not.
+    ``texts`` are the texts behind the codes of columns in which most texts differ.
     """
 
     rows: NDArray[np.float64]
@@ -54,6 +56,7 @@ class _Known(NamedTuple):
     deployed: float
     accuracy: float
     seed: int
+    texts: dict[int, dict[float, str]]
 
     def tells(self, make: Any, columns: Sequence[int]) -> tuple[float, float]:
         """Scaled accuracy of a rule on some columns, for labels and for answers."""
@@ -86,8 +89,8 @@ def telling_columns(setting: Setting, space: Reached) -> tuple[TellingColumn, ..
     if not any(one.held != "immutable" for (one,) in singles) and len(held) > 1:
         together = known.tells(partial(tree, len(setting.classes), leaves=64), [one.k for one in held])
         if known.enough(*together):
-            held.sort(key=lambda one: -max(one.label, one.answers))
             groups = [*singles, [one._replace(label=together[0], answers=together[1]) for one in held]]
+    groups += _missing_together(known, space, singles)
     told = [_told(space.names, known, group) for group in _relied_on(setting, groups, answers)]
     return tuple(told or _deciding(setting, space, known, answers))
 
@@ -110,7 +113,23 @@ def _known(setting: Setting, said: NDArray[Any]) -> _Known | None:
     deployed, n = scaled(said, setting.y), len(np.unique(setting.y))
     accuracy = (1 + deployed * (n - 1)) / n
     codes_known = codes if varied else None
-    return _Known(rows, y, answered if varied else X, codes_known, deployed, accuracy, setting.seed)
+    texts = _texts(setting, rows)
+    return _Known(rows, y, answered if varied else X, codes_known, deployed, accuracy, setting.seed, texts)
+
+
+def _texts(setting: Setting, rows: NDArray[np.float64]) -> dict[int, dict[float, str]]:
+    """The text behind each code, for columns of categories of which most are rare."""
+    frame = Frame.of(setting.X)
+    found: dict[int, dict[float, str]] = {}
+    for k in np.flatnonzero(False if frame is None else frame.categories).tolist():
+        if len(np.unique(rows[:, k])) <= len(rows) // 3:
+            continue
+        found[k] = {}
+        for table in (setting.X, None if setting.reference is None else reference_of(setting)):
+            if table is not None:
+                codes, _, values = coded(without_polars(table).iloc[:, k])
+                found[k] |= {code: str(text) for code, text in zip(codes.tolist(), values, strict=True)}
+    return found
 
 
 def _common(X: NDArray[np.float64], y: NDArray[np.intp]) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
@@ -157,6 +176,7 @@ def _held(space: Reached, k: int) -> str:
         "immutable": space.immutable[k],
         "category": space.categories[k],
         "constant": space.reach[k] == 0,
+        "codes": space.codes[k],
         "barely": space.barely[k],
         "step": space.integer[k] and space.reach[k] < 1,
     }
@@ -173,11 +193,14 @@ def _alone(known: _Known, space: Reached, k: int) -> _Column | None:
     few = bool(space.categories[k]) or len(values) <= min(max(FEW_VALUES, n_classes), len(x) // 3)
     make: Any = ByValue if few else partial(tree, n_classes)
     held = _held(space, k)
-    if held == "step":  # of many values, each may have its own class
-        label, said = zip(known.tells(ByValue, [k]), known.tells(make, [k]), strict=True)
-        return _Column(k, held, max(label), max(said))
     if held:
-        return _Column(k, held, *known.tells(make, [k]))
+        rules = [make]
+        if held in ("step", "codes"):  # of many values, each may have its own class
+            rules.append(ByValue)
+        if k in known.texts:
+            rules.append(partial(ByText, known.texts[k]))
+        label, said = zip(*(known.tells(rule, [k]) for rule in rules), strict=True)
+        return _Column(k, held, max(label), max(said))
     missing = np.isnan(x)
     if missing.any():
         bare = known._replace(rows=np.isnan(known.rows), X=np.isnan(known.X))
@@ -199,6 +222,18 @@ def _alone(known: _Known, space: Reached, k: int) -> _Column | None:
     if np.any(moved, axis=0).mean() < TURNED:
         return _Column(k, "apart", informed(make, known.rows[:, [k]], known.y, known.seed), 0.0)
     return None
+
+
+def _missing_together(known: _Known, space: Reached, singles: list[list[_Column]]) -> list[list[_Column]]:
+    """Columns that tell together by which of their values are missing, unless one of them tells alone."""
+    told = {one.k for (one,) in singles}
+    some = np.isnan(known.rows).any(axis=0) & ~np.isnan(known.rows).all(axis=0) & ~space.immutable
+    columns = [k for k in np.flatnonzero(some).tolist() if k not in told]
+    if len(columns) < 2 or told & set(np.flatnonzero(some).tolist()):
+        return []
+    bare = known._replace(rows=np.isnan(known.rows).astype(float), X=np.isnan(known.X).astype(float))
+    tells = bare.tells(partial(tree, int(known.y.max()) + 1, leaves=64), columns)
+    return [[_Column(k, "missing", *tells) for k in columns]] if known.enough(*tells) else []
 
 
 def _counts(known: _Known, found: _Column) -> bool:

@@ -98,6 +98,21 @@ class Threat(Record):
         return bool(self.p < LEVEL)
 
 
+class Excess(NamedTuple):
+    """Upper limit of the share of samples that an attacker fools and noise does not.
+
+    Attributes
+    ----------
+    n : int
+        Number of samples that count.
+    high : float
+        Upper end of the Wilson 95 % interval of that share.
+    """
+
+    n: int
+    high: float
+
+
 class Attempts(NamedTuple):
     """Success of one kind of attacker within one budget, by source and sample.
 
@@ -167,6 +182,22 @@ def holds(curve: TransferCurve, target: str, sources: Collection[str]) -> NDArra
         said = one.adversarial[rows, j]
         right = right & ((said == first.labels) | (said < 0)).all(axis=0)
     return right
+
+
+def n_comparisons(deployed: str, roles: Mapping[str, str], curve: TransferCurve) -> int:
+    """Number of comparisons with noise that p-values are adjusted for: each source at each budget."""
+    return sum(int(one.eligible.any(axis=1).sum()) for one in attempts_on(deployed, roles, curve))
+
+
+def beyond_noise_at_most(deployed: str, roles: Mapping[str, str], curve: TransferCurve) -> dict[str, Excess]:
+    """For each kind of attacker, how many samples fool within the largest budget, but not with noise."""
+    last = {one.kind: one for one in attempts_on(deployed, roles, curve)}
+    found = {}
+    for kind, one in last.items():
+        n = int(one.eligible.any(axis=0).sum())
+        only = int((one.fooled.any(axis=0) & ~one.noise.any(axis=0)).sum())
+        found[kind] = Excess(n, float(wilson_interval(only, n)[1]) if n else 1.0)
+    return found
 
 
 def threats_to(deployed: str, roles: Mapping[str, str], curve: TransferCurve) -> tuple[Threat, ...]:

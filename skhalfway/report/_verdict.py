@@ -10,8 +10,8 @@ import numpy as np
 
 from skhalfway._intervals import wilson_interval
 from skhalfway._text import counted
-from skhalfway.report._findings_data import called, held_because, tells
-from skhalfway.report._threats import ATTACKERS, Threat
+from skhalfway.report._findings_data import called, held_because, of_unit, other_unit, tells
+from skhalfway.report._threats import ATTACKERS, Excess, Threat, beyond_noise_at_most, n_comparisons
 from skhalfway.report._words import budget, in_percent, listed, probability, share
 from skhalfway.results._record import Record
 
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from skhalfway.report._report import AuditReport
 
 FEWEST = 30  # with fewer samples, attacks that find nothing show nothing
+# where attacks find nothing, the largest share that the samples may leave open: the upper end of the 95 %
+# interval of the share that attacks fool and noise does not
+MOST_OPEN = 0.1
 WEAKER = 0.1  # surrogates that are less accurate by this much show little
 
 LEVELS = {
@@ -68,13 +71,18 @@ class Verdict(Record):
 def verdict_of(report: AuditReport) -> Verdict:
     """Verdict of a report."""
     threats = report.threats
-    doubts = doubts_about(report)
-    sentences = []
+    doubts = (*doubts_about(report), *_too_few(report))
+    sentences: list[str] = []
+    adjusted = ""
     level = _level(threats, doubts)
     for kind, attacker in ATTACKERS.items():
         mine = [threat for threat in threats if threat.kind == kind]
         if mine:
             sentences.append(_sentence(report, attacker, mine))
+            if not adjusted and any(threat.n for threat in mine):
+                n = n_comparisons(report.deployed, report.roles, report.curve)
+                adjusted = f"P-values are adjusted for {counted(n, 'comparison')} with noise (Holm's method)."
+                sentences.append(adjusted)
     if level == "unknown":
         sentences.append(f"The figures do not show that the model is safe: {'; '.join(doubts)}.")
     elif doubts:
@@ -87,6 +95,14 @@ def verdict_of(report: AuditReport) -> Verdict:
             f"The constraints say that attackers cannot set {named}, and the result rests on that."
         )
         sentences += [f"{said[0].upper()}{said[1:]}." for said in (tells(report, one) for one in declared)]
+    if level == "nothing_found":
+        worst = max(_open_shares(report).values(), key=lambda one: one.high)
+        largest = budget(float(report.curve.eps[-1]), report.unit)
+        headline = f"{LEVELS[level]} within {largest}{headline.removeprefix(LEVELS[level])}"
+        sentences.append(
+            f"With 95 % confidence, at most {in_percent(worst.high)} % of such samples fool it under these "
+            f"attacks and not under noise ({counted(worst.n, 'sample')} count)."
+        )
     if report.partial:
         sentences.append("The run was interrupted, so this verdict rests on a part of the measurements.")
     return Verdict(level, headline, tuple(sentences))
@@ -114,6 +130,7 @@ def doubts_about(report: AuditReport) -> tuple[str, ...]:
         hidden = [name for name, flag in zip(curve.sources, curve.masked, strict=True) if flag]
         if report.deployed in hidden:
             reasons.append("the gradients of the deployed model may be masked, so attacks on it are too weak")
+    reasons += _about_data(report)  # before check-ups, whose warnings may follow from it
     for name in (report.deployed, *(name for name in curve.sources if report.roles[name] == "other")):
         check = curve.checks.get(name)
         if check is not None and check.warnings:
@@ -123,11 +140,31 @@ def doubts_about(report: AuditReport) -> tuple[str, ...]:
             f"the reference varies much less than the samples in {listed(report.unmoved)}, so that budgets "
             "are close to 0 there; pass a reference like the samples, or constraints that fix these columns"
         )
-    reasons += [*_about_data(report), *filter(None, [_weak_surrogates(report)])]
+    reasons += filter(None, [_weak_surrogates(report)])
     failed = sorted({name for matrix in curve.matrices for pair in matrix.failures for name in pair})
     if failed:
         reasons.append(f"measurements of {listed(failed)} failed")
     return tuple(reasons)
+
+
+def _too_few(report: AuditReport) -> Iterator[str]:
+    """Doubt where so few samples count that a share worth knowing may have been missed by chance."""
+    worst = max(_open_shares(report).values(), key=lambda one: one.high, default=None)
+    if worst is not None and worst.n >= FEWEST and worst.high > MOST_OPEN:
+        yield (
+            f"{counted(worst.n, 'sample')} are too few to tell: up to {in_percent(worst.high)} % of such "
+            "samples may fool it under these attacks and not under noise (95 % confidence), and at most "
+            f"{in_percent(MOST_OPEN)} % would be little"
+        )
+
+
+def _open_shares(report: AuditReport) -> dict[str, Excess]:
+    """Of attackers that find no more than noise, what the samples leave open; none if others find more."""
+    beyond = {threat.kind for threat in report.threats if threat.beyond_noise}
+    if beyond & {"surrogate", "other"}:
+        return {}
+    found = beyond_noise_at_most(report.deployed, report.roles, report.curve)
+    return {kind: one for kind, one in found.items() if kind not in beyond}
 
 
 def _about_data(report: AuditReport) -> Iterator[str]:
@@ -135,16 +172,20 @@ def _about_data(report: AuditReport) -> Iterator[str]:
     data = report.data
     if data is None:
         return
-    for one in data.telling:
-        if not one.declared:
-            yield f"{tells(report, one)}, and {held_because(one)}"
     if data.barely_moved:
         largest = budget(float(report.curve.eps[-1]), report.unit)
         yield (
             f"the largest budget, {largest}, is less than 1 % of the standard deviation of "
-            f"{called(data.barely_moved)}, so that attacks hardly change these values (pass larger budgets, "
-            "or budgets in the unit 'std', or constraints that fix these columns)"
+            f"{called(data.barely_moved)}, so that attacks hardly change these values ({other_unit(report)}, "
+            "or constraints that fix these columns)"
         )
+    for one in data.telling:
+        if not (one.declared or of_unit(report, one)):
+            them = "it" if len(one.names) == 1 else "them"
+            yield (
+                f"{tells(report, one)}, and {held_because(one)}, so that attacks fail although whoever can "
+                f"set {them} fools the model"
+            )
     if data.seen:
         yield (
             f"{data.seen:,} of the {counted(report.curve.n_samples, 'attacked sample')} are in the reference "

@@ -176,12 +176,14 @@ def try_all(scorer: TransferScorer, plan: Plan, rng: np.random.RandomState) -> T
             control[-1][place, tried],
             answers[:, :, place, tried],
         )
-        judged: Any = Failed("the user interrupted")
+        judged: Any = None
         try:
             if failures.interrupt is None:
                 judged = failures.care(name, part.judged, others)
         except KeyboardInterrupt as interrupt:
             failures.interrupt = interrupt
+        if judged is None:  # who ended the run may have said so
+            judged = Failed(str(failures.interrupt) or "the user interrupted")
         found, masked[i] = (part.unjudged(judged.reason), False) if isinstance(judged, Failed) else judged
         if failures.interrupt is None:
             for finding in found:

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import pandas as pd
@@ -232,12 +233,17 @@ def test_interrupted(kind, memory, report, here, tmp_path, monkeypatch, capsys):
     before = signal.getsignal(signal.SIGTERM)
     place = tmp_path / "part.json"
     assert run("audit", *ONE, *DATA, "--json", str(place), *memory, "--quiet") == 130
-    assert "interrupted before any sample was attacked, so no report" in capsys.readouterr().err
+    ended = "interrupted" if kind == signal.SIGINT else "terminated (SIGTERM)"
+    assert f": {ended} before any sample was attacked, so no report" in capsys.readouterr().err
     assert not place.exists()
     partial = _auditing.replace(report, partial=True)
-    assert run("audit", *ONE, *DATA, "--json", str(place), *memory) == 130
+    limits = ["--fail-above", "rate=1", "--accept-doubts", "--junit", str(tmp_path / "part.xml")]
+    assert run("audit", *ONE, *DATA, "--json", str(place), *memory, *limits) == 130
     shown = capsys.readouterr()
-    assert "deployed: Exposed (partial: the run was interrupted)" in shown.out
+    assert f"deployed: Exposed (partial: the run was {ended})" in shown.out
+    assert "passed" not in shown.out and "not known  rate " in shown.out
+    tests = ElementTree.parse(tmp_path / "part.xml").getroot()
+    assert (tests.get("skipped"), tests.get("errors")) == ("2", "1")
     assert shown.err.count("\n") == 1 and "reports are marked partial" in shown.err
     wanted = "run the same command again, with --memory kept," if memory else "with --memory DIR"
     assert wanted in shown.err

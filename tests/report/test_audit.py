@@ -26,7 +26,9 @@ from skhalfway import AdversarialGenerator, Constraints, TransferScorer, audit, 
 from skhalfway.models import as_model
 from skhalfway.report import _run
 from skhalfway.report._columns import deciding
+from skhalfway.report._reached import reached
 from skhalfway.report._surrogates import default_surrogates
+from skhalfway.report._unmoved import unmoved
 from skhalfway.report._words import PARTS
 from skhalfway.transfer import TransferCurve
 
@@ -502,6 +504,48 @@ def test_a_reference_in_other_units_is_doubted(factor, doubtful):
     reference = X_TRAIN.iloc[:, :4].assign(**{area: X_TRAIN[area] / factor})
     report = quick(SMALL, NAMED[:40], Y_TEST[:40], reference=reference, eps=[0.001], n_samples=40)
     assert report.unmoved == ((area,) if doubtful else ())
+
+
+@pytest.mark.parametrize(
+    ("factor", "words", "severity"),
+    [(1, "", ""), (0.5, "more", "low"), (0.3, "more", "medium"), (2, "less", "low"), (4, "less", "medium")],
+)
+def test_a_reference_that_varies_less_or_more_is_a_finding(factor, words, severity):
+    area = "mean area"
+    reference = X_TRAIN.iloc[:, :4].assign(**{area: X_TRAIN[area] / factor})
+    report = quick(SMALL, NAMED[:120], Y_TEST[:120], reference=reference, eps=[0.001], n_samples=120)
+    found = [one for one in report.findings if one.title.startswith("The reference varies")]
+    assert [(one.title, one.severity) for one in found] == (
+        [(f"The reference varies {words} than the samples in column mean area", severity)] if words else []
+    )
+    if words:
+        (told,) = report.data.reference_spread
+        assert (
+            told[0] == area and f"its spread is {told[1]:.2g} times that of the samples" in found[0].evidence
+        )
+        assert told[1] == pytest.approx(reference[area].std(ddof=0) / NAMED[:120][area].std(ddof=0))
+
+
+@pytest.mark.parametrize("draw", ["normal", "lognormal", "t with 2 degrees of freedom"])
+def test_references_of_the_same_distribution_are_seldom_suspected(draw):
+    """Ten columns each time; heavy tails have spreads that differ by chance."""
+    rng = np.random.RandomState(0)
+    draws = {
+        "normal": rng.normal,
+        "lognormal": rng.lognormal,
+        "t with 2 degrees of freedom": lambda size: rng.standard_t(2, size=size),
+    }
+    n_runs, wrong, by_factor_alone = 100, 0, 0
+    generator = AdversarialGenerator(eps_unit="std")
+    for run in range(n_runs):
+        n = [(50, 50), (50, 500), (500, 100), (500, 500)][run % 4]
+        reference, X = (draws[draw](size=(size, 10)) for size in n)
+        setting = SimpleNamespace(reference=reference, measured_on=reference, X=X, generator=generator)
+        setting.budgets = (0.5,)
+        space = reached(setting)
+        wrong += bool(unmoved(setting, space).differing)
+        by_factor_alone += bool((np.abs(np.log(reference.std(axis=0) / X.std(axis=0))) > np.log(1.5)).any())
+    assert wrong <= 5 and (draw == "normal" or by_factor_alone >= 70)
 
 
 @pytest.mark.parametrize(

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pandas as pd
 import pytest
-from sklearn.base import clone
+from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.compose import make_column_transformer
+from sklearn.frozen import FrozenEstimator
+from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
 from sklearn.naive_bayes import GaussianNB
 from sklearn.neighbors import KNeighborsClassifier
@@ -17,7 +20,9 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.tree import DecisionTreeClassifier
 
 from skhalfway import AdversarialGenerator, Constraints, audit, load_result
+from skhalfway.cli._faults import said
 from skhalfway.report import InspectedData, TellingColumn, compare_reports
+from skhalfway.report._rules import ByText, informed
 
 N = 400
 RNG = np.random.RandomState(0)
@@ -112,12 +117,79 @@ def test_whole_numbers_that_the_budget_cannot_step_over():
         assert rules is None or report.verdict.level == "unknown"
 
 
+CODES = 7 + 3 * np.random.RandomState(5).randint(0, 6, N)
+BY_CODE = np.where(np.isin(CODES, [10, 16, 22]), "fails", "holds")
+
+
+def coded_models(unknown, kind, **more):
+    encode = make_column_transformer(
+        (OneHotEncoder(handle_unknown=unknown, sparse_output=False), ["code"]),
+        ("passthrough", ["pressure"]),
+    )
+    table = PUMPS.assign(code=CODES)[["pressure", "code"]]
+    models = {f"m{k}": make_pipeline(encode, clone(kind)).fit(table[k:200], BY_CODE[k:200]) for k in (0, 9)}
+    return models, table
+
+
+@pytest.mark.parametrize("kind", [LogisticRegression(), DecisionTreeClassifier(random_state=0)], ids=str)
+def test_numbers_that_the_model_takes_as_categories(kind):
+    """All other numbers are unknown to the encoder, so no attack reaches another category."""
+    models, table = coded_models("ignore", kind)
+    attack = AdversarialGenerator(attack="square", max_queries=5, eps_unit="std", clip_values="range")
+    given = {"eps": [0.9], "parts": (), "surrogates": None, "generator": attack}
+    report = audit(models, table[200:300], BY_CODE[200:300], reference=table[:200], **given)
+    (found,) = report.data.telling
+    assert (found.names, found.tells, found.held) == (("code",), "label", "codes")
+    assert report.data.codes == ("code",) and report.verdict.level != "nothing_found"
+    (told,) = [one for one in report.findings if "treated as categories" in one.title]
+    assert "Constraints(immutable=['code'])" in told.action and "Constraints(integer=['code'])" in told.action
+
+
+@pytest.mark.parametrize(
+    "kind", [LogisticRegression(), DecisionTreeClassifier(random_state=0), KNeighborsClassifier()], ids=str
+)
+def test_numbers_are_not_taken_for_categories_elsewhere(kind):
+    report = audited(PUMPS.assign(code=CODES), BY_CODE, kind=kind, columns=["code", "pressure"], eps=[1.0])
+    assert report.data.codes == ()
+
+
+def test_numbers_that_the_model_refuses_are_named_with_what_to_do():
+    models, table = coded_models("error", LogisticRegression())
+    given = {"parts": (), "surrogates": None, "reference": table[:200], "eps": [0.5]}
+    with pytest.raises(
+        ValueError, match="'m0': column 'code' holds codes.*Constraints\\(immutable=\\['code'"
+    ) as raised:
+        audit(models, table[200:300], BY_CODE[200:300], **given)
+    assert "--constraints FILE with the line immutable = ['code']" in said(raised.value)
+    generator = AdversarialGenerator(FrozenEstimator(models["m0"]), attack="square", eps=0.5, max_queries=20)
+    with pytest.raises(ValueError, match="column 'code' holds codes.*Constraints\\(integer=\\['code'\\]\\)"):
+        generator.generate(table[200:300], BY_CODE[200:300])
+    fixed = audit(
+        models, table[200:300], BY_CODE[200:300], constraints=Constraints(immutable=["code"]), **given
+    )
+    assert fixed.data.codes == ()
+
+
 def test_a_column_that_tells_by_what_is_missing():
     rng = np.random.RandomState(1)
     cost = np.where(FAILS, rng.gamma(3, 200, N), np.nan)
     report = audited(PUMPS.assign(cost=cost), kind=DecisionTreeClassifier(max_depth=2), eps=[0.02])
     (found,) = report.data.telling
     assert (found.names, found.held) == (("cost",), "missing") and report.verdict.level == "unknown"
+
+
+def test_columns_that_tell_together_by_what_is_missing():
+    """Each is missing in half of all rows; whether both or none are is the label."""
+    rng = np.random.RandomState(1)
+    p, q, other = rng.normal(size=(3, N))
+    table = PUMPS.assign(p=np.where(COIN, p, np.nan), q=np.where(COIN == FAILS, q, np.nan), other=other)
+    table.loc[rng.uniform(size=N) < 0.3, "other"] = np.nan
+    kind = make_pipeline(SimpleImputer(add_indicator=True), DecisionTreeClassifier(random_state=0))
+    report = audited(table, kind=kind, columns=["p", "q", "pressure"], eps=[0.02])
+    (found,) = report.data.telling
+    assert (found.names, found.held, found.tells) == (("p", "q"), "missing", "label")
+    assert report.verdict.level == "unknown" and found.accuracy > 0.95
+    assert "missing" in kinds(report)["leak"].evidence
 
 
 @pytest.mark.parametrize(
@@ -133,6 +205,71 @@ def test_a_declared_column_is_a_condition_of_the_verdict(rules):
     assert "Column status alone gives the label away" in str(report.verdict)
     finding = kinds(report)["leak"]
     assert finding.severity == "medium" and "holds only while attackers cannot set" in finding.title
+
+
+ORDER = np.random.RandomState(3).permutation(5 * N)[:N]
+TEXTS = {
+    "word": np.where(FAILS, "paid out on day ", "open since day ") + ORDER.astype(str).astype(object),
+    "first letter": np.where(FAILS, RNG.choice(list("XYZ"), N), RNG.choice(list("ABC"), N))
+    + ORDER.astype(str).astype(object),
+    "last digit": "X" + (10 * ORDER + 2 * RNG.randint(0, 5, N) + FAILS).astype(str).astype(object),
+    "length": np.where(FAILS, "1", "") + (10_000 + ORDER).astype(str).astype(object),
+}
+
+
+class Reads(ClassifierMixin, BaseEstimator):
+    """Reads the label off a text, in part: numbers count as well. It keeps no names of columns."""
+
+    def __init__(self, how):
+        self.how = how
+
+    def fit(self, X, y):
+        self.classes_ = np.unique(y)
+        return self
+
+    def predict(self, X):
+        says = {
+            "word": lambda text: text.startswith("paid"),
+            "first letter": lambda text: text[0] in "XYZ",
+            "last digit": lambda text: int(text[-1]) % 2 == 1,
+            "length": lambda text: len(text) > 5,
+        }[self.how]
+        told = np.array([says(text) for text in X["note"]])
+        return self.classes_[np.where(told + (X["temperature"] < 70) - 0.6 * (X["pressure"] > 8) > 0.5, 0, 1)]
+
+
+@pytest.mark.parametrize("how", TEXTS)
+def test_texts_that_all_differ_are_read(how):
+    """No value is seen twice, so that only parts of the texts tell."""
+    table = PUMPS.assign(note=TEXTS[how])
+    test = np.arange(200, 300)
+    attack = AdversarialGenerator(attack="square", max_queries=2, eps_unit="std", clip_values="range")
+    report = audit(
+        {"a": Reads(how).fit(table, LABELS), "b": Reads(how).fit(table, LABELS)},
+        table.iloc[test],
+        LABELS[test],
+        generator=attack,
+        reference=(table.iloc[:200], LABELS[:200]),
+        eps=[0.2],
+        parts=(),
+        surrogates=None,
+    )
+    (found,) = report.data.telling
+    assert (found.names, found.tells, found.held) == (("note",), "label", "category")
+    assert found.accuracy > 0.95 and kinds(report)["leak"].severity == "high"
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_texts_that_say_nothing_are_not_suspected(seed):
+    rng = np.random.RandomState(seed)
+    notes = [f"{word} on day {day}" for word, day in zip(rng.choice(list("abcdef"), N), ORDER, strict=True)]
+    assert telling_text(notes) < 0.3
+
+
+def telling_text(notes):
+    codes = np.arange(N, dtype=float)
+    rule = partial(ByText, dict(enumerate(notes)))
+    return informed(rule, codes[:, None], FAILS.to_numpy().astype(int), 0)
 
 
 def test_columns_that_tell_only_together():
@@ -182,7 +319,7 @@ def test_what_is_declared_and_decides_together_is_a_condition_of_the_verdict():
     assert found.tells == "decides" and found.declared
     assert found.accuracy > 0.3 and found.deployed < 0.2
     assert report.verdict.headline.startswith(
-        "No attack tried here fools it more often than random noise, as"
+        "No attack tried here fools it more often than random noise within 0.2 standard deviations, as"
     )
     assert "decide most of what net answers (exchanging their values" in str(report.verdict)
     assert kinds(report)["leak"].severity == "medium"
@@ -238,6 +375,15 @@ def test_units_of_thousands():
     report = audited(table, columns=["income", "site"], unit="input")
     assert report.data.barely_moved == ("income",) and report.verdict.level == "unknown"
     assert "less than 1 % of the standard deviation of column income" in str(report.verdict)
+    first = report.findings[0]
+    assert first.kind == "budget" and first.title == "The budget hardly changes column income"
+    assert (
+        "eps_unit='std'" in first.action
+        and "--eps-unit std" in replace(report, command="x").findings[0].action
+    )
+    leak = kinds(report)["leak"]  # it tells, but only since it is hardly moved
+    assert leak.severity == "low" and "only because the budget is far below the spread" in leak.evidence
+    assert "whoever can set" not in str(report.verdict)
     fixed = audited(table, columns=["income", "site"], unit="input", constraints=Constraints("income"))
     assert fixed.data.barely_moved == ()
     assert audited(table, columns=["income", "site"]).data.barely_moved == ()
@@ -298,7 +444,10 @@ def test_pixels(scale, eps, barely, spanned):
     assert report.data.barely_moved == ("pixels",) * barely
     assert report.data.spanned == ("pixels",) * spanned
     assert ("standard deviation of the pixels" in str(report.verdict)) == barely
-    assert ("budget" in kinds(report)) == spanned and "constraints" not in kinds(report)
+    assert ("budget" in kinds(report)) == (spanned or barely) and "constraints" not in kinds(report)
+    assert not barely or kinds(report)["budget"].action.startswith(
+        "Audit again: pass budgets on the scale of"
+    )
 
 
 @pytest.mark.parametrize(("seen", "said"), [(0, 0), (60, 60)])
@@ -339,6 +488,15 @@ def test_constraints_are_suggested_as_code_and_as_lines_of_a_file():
     assert f"--constraints constraints.toml, where that file has the lines {lines}" in action
 
 
+def test_a_column_that_looks_like_an_identifier_is_not_called_a_count():
+    report = audited(PUMPS.assign(customer=RNG.permutation(10 * N)[:N], visits=PUMPS["visits"]))
+    assert report.data.identifiers == ("customer",) and report.data.integer == ("visits",)
+    action = kinds(report)["constraints"].action
+    assert "If column customer is an identifier" in action and "leave it out" in action
+    assert "Constraints(immutable=['customer'])" in action and "Constraints(integer=['visits'])" in action
+    assert "If not, whole numbers are kept whole by Constraints(integer=['customer'])" in action
+
+
 def test_values_that_may_leave_the_range(made):
     data = InspectedData(unconstrained=True)
     report = made({"deployed": 0, "second": 0}, fields={"data": data, "protocol": {"valid range": "none"}})
@@ -361,7 +519,7 @@ def test_a_leak_is_a_doubt_whatever_was_found(made):
 @pytest.mark.parametrize(
     ("fooled", "headline"),
     [
-        (0, "more often than random noise, as long as attackers cannot set column status"),
+        (0, "random noise within 0.5 standard deviations, as long as attackers cannot set column status"),
         (90, "Exposed to whoever has the model, and to others if they can set column status"),
     ],
 )

@@ -10,8 +10,9 @@ import pytest
 from scipy.stats import binomtest, fisher_exact
 
 from skhalfway._intervals import ConfidenceInterval, holm, wilson_interval
+from skhalfway.attacks._queries import BEGIN_AT
 from skhalfway.models import Finding, ModelCheck
-from skhalfway.report import AttackedColumns, Retraining
+from skhalfway.report import AttackedColumns, InspectedData, Retraining, TellingColumn
 from skhalfway.report._findings import _threats
 from skhalfway.report._threats import Threat
 from skhalfway.report._words import budget, in_percent, listed, probability, share
@@ -132,6 +133,40 @@ def test_surrogates_that_learnt_little_leave_a_doubt(n_right, level, made):
     )
 
 
+def test_what_was_not_found_is_said_with_its_budget_and_its_power(made):
+    verdict = made({"deployed": 2, "second": 2}).verdict
+    assert verdict.headline.endswith("random noise within 0.5 standard deviations")
+    assert (
+        "at most 4 % of such samples fool it under these attacks and not under noise (200 samples count)"
+        in (str(verdict))
+    )
+    # two sources at two budgets
+    assert str(verdict).count("P-values are adjusted for 4 comparisons with noise (Holm's method).") == 1
+
+
+@pytest.mark.parametrize(
+    ("n", "fooled", "level"), [(34, 0, "unknown"), (35, 0, "nothing_found"), (100, 5, "unknown")]
+)
+def test_samples_too_few_to_tell_leave_a_doubt(n, fooled, level, made):
+    fooled = dict.fromkeys(("deployed", "second", "surrogate a", "surrogate b"), fooled)
+    verdict = made(fooled, n=n, eps=(0.1, 0.2, 0.3)).verdict
+    assert verdict.level == level
+    assert (f"{n} samples are too few to tell: up to 1" in str(verdict)) == (level == "unknown")
+
+
+@pytest.mark.parametrize("n", [40, 80, 160])
+def test_a_model_that_attacks_fool_on_10_percent_is_seldom_said_to_resist(n):
+    """Noise fools it on 5 %, on other samples."""
+    rng = np.random.RandomState(n)
+    n_runs, wrong = 200, 0
+    for _ in range(n_runs):
+        draw = rng.uniform(size=n)
+        attacked, noise = np.flatnonzero(draw < 0.1), np.flatnonzero(draw > 0.95)
+        report = report_of(curve_of({"deployed": attacked, "second": 0}, n=n, noise=noise, eps=(0.5,)))
+        wrong += report.verdict.level == "nothing_found"
+    assert binomtest(wrong, n_runs, 0.05, alternative="greater").pvalue > 0.01
+
+
 def test_verdict_names_the_smallest_budget_beyond_noise(made):
     report = made({"deployed": (2, 50), "second": (0, 0)}, noise=(1, 1))
     (said,) = [s for s in report.verdict.sentences if "has the deployed model itself" in s]
@@ -238,6 +273,20 @@ def test_warnings_of_check_ups_are_findings(made):
     assert (finding.severity, finding.evidence, finding.action) == ("medium", "Odd.", "Mend it.")
     order = [advice.severity for advice in report.findings]
     assert order == sorted(order, key=("high", "medium", "low", "note").index)
+
+
+def test_warnings_of_one_check_up_are_one_finding_with_remedies_of_an_audit(made):
+    missed = Finding("attack", "warning", "for 3 of 9 samples no input was found", BEGIN_AT)
+    check = replace(WARNING, findings=(*WARNING.findings, missed))
+    report = made({"deployed": 50, "second": 0}, checks={"deployed": check})
+    (finding,) = [one for one in report.findings if one.kind == "check"]
+    assert finding.evidence == "Odd. For 3 of 9 samples no input was found."
+    assert finding.action.startswith("Mend it. Pass a reference") and "generator" not in finding.action
+    assert "--clip-values" in kinds(replace(report, command="skhalfway audit"))["check"].action
+    assert "fit of a generator" not in report.to_html()
+    leak = TellingColumn(("status",), "label", 0.99, 0.98, 0.5, "category")
+    told = replace(report, data=InspectedData((leak,)))
+    assert "See the finding on column status" in kinds(told)["check"].action
 
 
 def test_noise_of_two_attackers_whose_rates_are_the_same_is_the_higher(made):

@@ -456,6 +456,22 @@ def test_an_interrupt_at_any_time(phase, n_jobs, good, monkeypatch):
     assert "could not be checked: the user interrupted" in str(part)
 
 
+@pytest.mark.parametrize(
+    ("words", "reason"), [((), "the user interrupted"), (("it was ended",), "it was ended")]
+)
+def test_an_interrupt_may_say_why(words, reason, good, monkeypatch):
+    """As SIGTERM does, which is not the user."""
+    from skhalfway.transfer import _source
+
+    def interrupted(*args, **kwargs):
+        raise KeyboardInterrupt(*words)
+
+    monkeypatch.setattr(_source.Attacked, "judged", interrupted)
+    with pytest.raises(KeyboardInterrupt) as interrupt:
+        scorer(good, None).transfer(X, Y)
+    assert f"could not be checked: {reason}" in str(interrupt.value.partial)
+
+
 def test_an_interrupted_curve(good, monkeypatch):
     interrupted_after(2, monkeypatch)
     before = signal.signal(signal.SIGINT, signal.default_int_handler)

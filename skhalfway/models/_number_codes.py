@@ -1,0 +1,106 @@
+"""Columns of numbers that a model treats as categories: it refuses other numbers, or takes them as one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.utils import _safe_indexing
+
+from skhalfway._text import brief, shown
+
+N_ROWS, N_VALUES = 20, 8  # samples that are asked about, and values of each column
+MOST_CODES = 100  # a column with more values is not asked about
+FEWEST_CHANGED = 3  # samples whose scores depend on the column
+
+
+def set_column(X: Any, k: int, values: Any) -> Any:
+    """A copy of a table or array, with other values in one column."""
+    changed = X.copy()
+    if hasattr(X, "iloc"):
+        changed.isetitem(k, values)
+    else:
+        changed[:, k] = values
+    return changed
+
+
+def refused(
+    predict: Callable[[Any], Any], X: Any, values: NDArray[np.float64], columns: Sequence[int]
+) -> tuple[list[int], str]:
+    """Columns in which a model raises for numbers between those of the data, and what it says.
+
+    Parameters
+    ----------
+    predict : function
+        Predicts samples like X.
+    X : table or array of shape (n_samples, n_columns)
+        Samples that the model takes.
+    values : ndarray of shape (n_rows, n_columns)
+        Numbers that occur.
+    columns : sequence of int
+        Columns to ask about.
+    """
+    one, found, said = _safe_indexing(X, np.arange(1)), [], ""
+    for k in columns:
+        between = _between(values[:, k])[:1]
+        if not len(between):
+            continue
+        try:
+            predict(set_column(one, k, between))
+        except Exception as error:  # whatever the model raises, it does not take that value
+            found.append(k)
+            said = said or brief(error, 30)
+    return found, said
+
+
+def taken_as_codes(
+    scores: Callable[[Any], NDArray[np.float64]],
+    X: Any,
+    values: NDArray[np.float64],
+    columns: Sequence[int],
+    seed: int,
+) -> list[int]:
+    """Columns in which all numbers between those of the data are the same to a model, unlike these.
+
+    Encoders that ignore unknown categories do that. Any other model tells numbers close to one value from
+    those close to the next, if it tells the values themselves.
+    """
+    rng = np.random.RandomState(seed)
+    rows = rng.permutation(len(values))[:N_ROWS]
+    some = _safe_indexing(X, rows)
+    found = []
+    for k in columns:
+        known = np.unique(values[:, k][~np.isnan(values[:, k])])
+        between = _between(values[:, k])
+        if not 2 <= len(known) <= min(MOST_CODES, len(values) // 2):
+            continue
+        for_known, for_others = (
+            np.stack([scores(set_column(some, k, np.full(len(rows), value))) for value in asked])
+            for asked in (rng.permutation(known)[:N_VALUES], between)
+        )
+        depends = (np.ptp(for_known, axis=0) > 0).any(axis=-1)
+        if depends.sum() >= FEWEST_CHANGED and not np.ptp(for_others, axis=0).any():
+            found.append(k)
+    return found
+
+
+def _between(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Numbers close to both ends of some of the gaps between values."""
+    known = np.unique(values[~np.isnan(values)])
+    low, gap = known[:-1], np.diff(known)
+    ends = np.concatenate([low + 0.1 * gap, low + 0.9 * gap])
+    places = np.linspace(0, len(low) - 1, min(len(low), N_VALUES // 2)).astype(int)
+    return ends[np.concatenate([places, places + len(low)])]
+
+
+def why_refused(names: Sequence[Any], said: str) -> str:
+    """Message for columns in which a model refuses numbers that attacks make."""
+    column, holds, them = ("column", "holds", "it") if len(names) == 1 else ("columns", "hold", "them")
+    given = shown(list(names))
+    return (
+        f"{column} {given[1:-1]} {holds} codes, and the model takes no other numbers ({said}); attacks make "
+        f"some. Pass Constraints(immutable={given}) or, if all whole numbers are codes, "
+        f"Constraints(integer={given}); or make {them} text, and train again"
+    )
