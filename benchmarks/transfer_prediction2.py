@@ -39,6 +39,7 @@ from numpy.typing import NDArray
 from prediction_sets import DEVELOPMENT, HELD_OUT, Case, case_of
 from run import table
 from scipy.special import ndtr
+from scipy.stats import betabinom
 from tqdm.auto import tqdm
 from transfer_prediction import rhos
 from zoo import CACHE
@@ -52,6 +53,7 @@ from skhalfway.models import Model
 
 Array = NDArray[np.float64]
 Budgets = list[tuple[float, float]]
+FROZEN_AT = 5.0, 20.0, 0.9  # what intervals were made with when the held-out sets were run first
 OURS, BEFORE, ALIGNED, NOISE = (
     "predict_transfer",
     "first version",
@@ -60,14 +62,25 @@ OURS, BEFORE, ALIGNED, NOISE = (
 )
 
 
-def ours(case: Case, budgets: Budgets) -> tuple[Array, list[tuple[Array, Array]], Array]:
-    """Rates, the ends of their intervals, and reliabilities."""
+def ours(case: Case, budgets: Budgets) -> tuple[Array, dict[str, list[tuple[Array, Array]]], Array]:
+    """Rates, the ends of their intervals, as frozen and as they are now, and reliabilities."""
     found = predict(list(case.seen.values()), case.data.X, case.data.y, budgets, random_state=0)
-    intervals = []
+    intervals: dict[str, list[tuple[Array, Array]]] = {"frozen": [], "now": []}
     for rates, (eps, norm) in zip(found.rates, budgets, strict=True):
         made = TransferPrediction(rates, found.reliability, found.eligible, tuple(case.models), eps, norm)
-        intervals.append(tuple(made.prediction_interval()))
+        intervals["frozen"].append(frozen_interval(made))
+        intervals["now"].append(tuple(made.prediction_interval()))
     return found.rates, intervals, found.reliability
+
+
+def frozen_interval(made: TransferPrediction) -> tuple[Array, Array]:
+    """The 95 % interval that was frozen with the claims: narrow in L-inf too, where reliability is high."""
+    least, most, determined = FROZEN_AT
+    n = np.maximum(made.eligible, 1)
+    mean = (made.rates * n + 0.5) / (n + 1)
+    worth = least * (most / least) ** (np.maximum(made.reliability - determined, 0) / (1 - determined))
+    low, high = (betabinom.ppf(q, n, worth * mean, worth * (1 - mean)) / n for q in (0.025, 0.975))
+    return low, high
 
 
 def before(case: Case, budgets: Budgets) -> Array:
@@ -134,6 +147,7 @@ def judged(name: str) -> dict[str, Any]:
     measured = case.measured()
     budgets = [budget for budget, _, _ in measured]
     off = ~np.eye(len(case.models), dtype=bool)
+    networks = np.array([isinstance(model, torch.nn.Module) for model in case.models.values()])
     said: dict[str, Array] = {}
     seconds = {}
     for measure, function in {BEFORE: before, ALIGNED: aligned, NOISE: noise_at_target}.items():
@@ -146,9 +160,12 @@ def judged(name: str) -> dict[str, Any]:
     rows, pairs = [], []
     for k, ((eps, norm), rates, _) in enumerate(measured):
         known = off & np.isfinite(rates) & np.isfinite(said[OURS][k])
-        low, high = intervals[k]
-        inside = ((rates >= low - 1e-9) & (rates <= high + 1e-9))[known]
+        inside, width = {}, {}
+        for which, ends in intervals.items():
+            low, high = ends[k]
+            inside[which], width[which] = (rates >= low - 1e-9) & (rates <= high + 1e-9), high - low
         error = (said[OURS][k] - rates)[known]
+        of_networks = known & networks[:, None] & networks
         rows.append(
             {
                 "norm": "L2" if norm == 2 else "L-inf",
@@ -162,8 +179,15 @@ def judged(name: str) -> dict[str, Any]:
                 "error": float(np.abs(error).mean()),
                 "bias before": float((said[BEFORE][k] - rates)[known].mean()),
                 "error before": float(np.abs(said[BEFORE][k] - rates)[known].mean()),
-                "inside": float(inside.mean()),
-                "width": float((high - low)[known].mean()),
+                "inside": float(inside["frozen"][known].mean()),
+                "width": float(width["frozen"][known].mean()),
+                "inside now": float(inside["now"][known].mean()),
+                "width now": float(width["now"][known].mean()),
+                "networks": {
+                    "bias": float((said[OURS][k] - rates)[of_networks].mean()),
+                    "inside": float(inside["frozen"][of_networks].mean()),
+                    "inside now": float(inside["now"][of_networks].mean()),
+                },
             }
         )
         pairs += np.stack([said[OURS][k][known], rates[known]], axis=1).round(4).tolist()
@@ -232,6 +256,25 @@ def settings(results: dict[str, dict[str, Any]]) -> list[dict[str, str]]:
         for name, f in results.items()
         for row in f["settings"]
     ]
+
+
+def afterwards(results: dict[str, dict[str, Any]]) -> list[dict[str, str]]:
+    """Bias and intervals by norm, of all pairs and of pairs of networks."""
+    rows = []
+    for name, f in results.items():
+        for norm in ("L-inf", "L2"):
+            mine = [row for row in f["settings"] if row["norm"] == norm]
+            biases = [row["networks"]["bias"] for row in mine]
+            row = {"data": name, "norm": norm}
+            for title, parts in (("all pairs", mine), ("networks", [one["networks"] for one in mine])):
+                for which in ("inside", "inside now"):
+                    held = np.mean([part[which] for part in parts])
+                    row[f"{title}: {'frozen' if which == 'inside' else 'now'}"] = f"{held:.1%}"
+            row["width: frozen"] = f"{np.mean([one['width'] for one in mine]):.2f}"
+            row["width: now"] = f"{np.mean([one['width now'] for one in mine]):.2f}"
+            row["bias between networks"] = " / ".join(f"{bias:+.2f}" for bias in biases)
+            rows.append(row)
+    return rows
 
 
 def calibration(results: dict[str, dict[str, Any]]) -> list[dict[str, str]]:
@@ -312,6 +355,21 @@ By setting (rho over all pairs / within target / within source):
 
 {settings}
 
+## Afterwards: wider intervals
+
+The figures above are of a second run, on another machine; in the first, rho was .68 to .88 and intervals held
+83.7 to 100 %, with the same claims met.
+
+After the first run a user predicted transfer between five networks for digits (two perceptrons, two CNNs with
+batch normalisation and dropout, and an adversarially trained CNN), PGD in L-inf at eps .15 with valid range
+[0, 1], on 400 samples. Pairs were ranked well (rho .85), but the rates were .28 too high on average, and the
+frozen intervals, which narrow where reliability is above .9, held 3 of 20. Here too they fail where
+reliability is high (quantiles). So intervals are now as wide at any reliability as they were below .9. That
+is a change after the claims above, which stand as they came out. What it does on the same sets, with the bias
+of pairs of networks at the three budgets; the user's 20 rates are all held now:
+
+{afterwards}
+
 ## Why the first version's rates were too low
 
 Measured on the development sets while the second was designed, not by this script:
@@ -362,6 +420,7 @@ def main() -> None:
             summary=table(summary(held_out)) if held_out else "",
             calibration=table(calibration(held_out)) if held_out else "",
             settings=table(settings(held_out)) if held_out else "",
+            afterwards=table(afterwards(development | held_out)),
             development=table(summary(development)),
             development_calibration=table(calibration(development)),
         )

@@ -102,6 +102,9 @@ class PredictedTransfer(Result):
         ``names`` may be passed; only its rates are kept.
     names : sequence of str, default=None
         Names of the models. None uses the names of ``measured``.
+    low, high : array-like of shape (n_models, n_models), default=None
+        Ends of 95 % prediction intervals of the measured rates; None where there
+        are none.
 
     Raises
     ------
@@ -124,8 +127,8 @@ class PredictedTransfer(Result):
     >>> measured = np.array([[1.0, 0.3, 0.1], [0.2, 1.0, 0.5], [0.0, 0.6, 0.9]])
     >>> PredictedTransfer(predicted, measured, names=["lr", "svm", "tree"])
     PredictedTransfer: 3 models, 6 pairs of source and target
-    predicted / measured; Spearman's rho .89
-    source      lr         svm        tree
+    predicted / measured; Spearman's rho .89; rates predicted .07 too high
+    source     lr          svm        tree
     lr     (.90 / 1.0)  .40 / .30   .30 / .10
     svm     .20 / .20  (.80 / 1.0)  .60 / .50
     tree    .10 / .00   .50 / .60  (.70 / .90)
@@ -134,6 +137,8 @@ class PredictedTransfer(Result):
     predicted: NDArray[np.float64]
     measured: NDArray[np.float64]
     names: tuple[str, ...] = None  # type: ignore[assignment]
+    low: NDArray[np.float64] | None = None
+    high: NDArray[np.float64] | None = None
 
     def __post_init__(self) -> None:
         own = getattr(self.measured, "names", None)
@@ -146,7 +151,10 @@ class PredictedTransfer(Result):
         object.__setattr__(self, "names", names)
         object.__setattr__(self, "measured", getattr(self.measured, "rates", self.measured))
         n = len(names)
-        for name in ("predicted", "measured"):
+        if (self.low is None) != (self.high is None):
+            raise ValueError("low and high are the two ends of intervals; pass both or neither")
+        ends = () if self.low is None else ("low", "high")
+        for name in ("predicted", "measured", *ends):
             matrix = _numbers(name, getattr(self, name))
             if matrix.shape != (n, n):
                 raise ValueError(
@@ -187,6 +195,23 @@ class PredictedTransfer(Result):
         """Spearman's rho of predicted and measured transfer, over pairs of two different models."""
         return rank_correlation(self.predicted, self.measured)
 
+    @property
+    def bias(self) -> float:
+        """Mean of predicted minus measured rates, over pairs of two different models.
+
+        nan where predictions are no rates, or no pair has both figures.
+        """
+        error = (self.predicted - self.measured)[self.known]
+        return float(error.mean()) if error.size and self.predicts == "rate" else np.nan
+
+    @property
+    def n_held(self) -> int | None:
+        """Number of pairs whose prediction interval holds the measured rate; None without intervals."""
+        if self.low is None or self.high is None:
+            return None
+        inside = (self.measured >= self.low - 1e-9) & (self.measured <= self.high + 1e-9)
+        return int((inside & self.known).sum())
+
     def to_frame(self) -> pd.DataFrame:
         """Both figures, with a row for each source and target.
 
@@ -208,6 +233,16 @@ class PredictedTransfer(Result):
         columns = {"predicted": self.predicted.ravel(), "measured": self.measured.ravel()}
         return pd.DataFrame(columns, index=index)
 
+    @property
+    def errors(self) -> list[str]:
+        """Mean error of predicted rates, and how many intervals hold, in words; empty where not known."""
+        said = []
+        if not np.isnan(self.bias):
+            said.append(f"rates predicted {short(abs(self.bias))} too {'high' if self.bias > 0 else 'low'}")
+        if self.n_held is not None:
+            said.append(f"95 % intervals hold {self.n_held} of {self.known.sum()}")
+        return said
+
     def _table(self) -> Table:
         rows: list[list[str | Cell]] = []
         for i, name in enumerate(self.names):
@@ -222,6 +257,6 @@ class PredictedTransfer(Result):
             f"PredictedTransfer: {n_models}, {n} of source and target",
             ["source", *self.names],
             rows,
-            f"predicted / measured; {self.correlation.said('rho')}",
+            f"predicted / measured; {'; '.join([self.correlation.said('rho'), *self.errors])}",
             centred=True,
         )

@@ -153,7 +153,8 @@ class PredictedTransferDisplay(Display, draws=[PredictedTransfer], by=_predicted
             ylim=(-0.02, 1.02),
         )
         said = self.rho_.said("\u03c1", figure_text).replace(", within target", ",\nwithin target")
-        ax.set_title(f"{result.known.sum()} pairs of source and target\n{said}", fontsize=10, loc="left")
+        about = [f"{result.known.sum()} pairs of source and target", said, *result.errors]
+        ax.set_title("\n".join(about), fontsize=10, loc="left")
         ax.grid(alpha=0.3)
         ax.spines[["top", "right"]].set_visible(False)
         if legend:

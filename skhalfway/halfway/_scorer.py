@@ -129,9 +129,9 @@ class HalfwayScorer(PathModels):
     TransferPrediction: 3 models, PGD of eps 0.5 in L-inf
     rate [95 %]; reliability .99 to 1.0
     source       lr              svm            tree
-    lr     (.50 [.27 .73])  .42 [.20 .66]   .48 [.25 .71]
-    svm     .46 [.23 .70]  (.45 [.23 .68])  .58 [.34 .80]
-    tree    .31 [.12 .54]   .30 [.11 .55]  (.76 [.53 .92])
+    lr     (.50 [.12 .88])  .42 [.07 .83]   .48 [.10 .87]
+    svm     .46 [.10 .86]  (.45 [.09 .85])  .58 [.17 .92]
+    tree    .31 [.03 .73]   .30 [.03 .73]  (.76 [.33 .99])
     """
 
     def __init__(
