@@ -50,14 +50,15 @@ def signed(value: float) -> str:
     return all_signed(value)[0]
 
 
-def all_signed(*values: float) -> list[str]:
+def all_signed(*values: float, decimals: int | None = None) -> list[str]:
     """Write differences with their signs, as ``+.12``, all with as many decimals as show each sign.
 
-    0 has no sign. There are at least two decimals, and more where a difference would be rounded to 0.
+    0 has no sign. There are at least two decimals, and more where a difference would be rounded to 0, unless
+    ``decimals`` says how many.
     """
     there = [abs(value) for value in values if abs(value) > _SAME]  # nan is in no order
-    decimals = 2
-    while any(float(f"{size:.{decimals}f}") == 0 for size in there):
+    given, decimals = decimals is not None, 2 if decimals is None else decimals
+    while not given and any(float(f"{size:.{decimals}f}") == 0 for size in there):
         decimals += 1
     texts = []
     for value in values:

@@ -34,11 +34,11 @@ def cell_texts(values: NDArray[np.float64], interval: ConfidenceInterval | None 
 
 
 def difference_texts(values: NDArray[np.float64], interval: ConfidenceInterval | None = None) -> NDArray[Any]:
-    """Texts of cells that hold differences: all with their signs, and their intervals below them."""
+    """Texts of cells that hold differences, with signs (``-.00`` is below 0), and intervals below them."""
     texts = np.empty(values.shape, dtype=object)
     for place, value in np.ndenumerate(values):
         ends = () if interval is None else [float(end[place]) for end in interval]
-        text, *written = (one.replace("-", MINUS) for one in all_signed(float(value), *ends))
+        text, *written = (one.replace("-", MINUS) for one in all_signed(float(value), *ends, decimals=2))
         known = [] if not ends else [" to ".join(written)]
         texts[place] = "\u2013" if np.isnan(value) else "\n".join([text, *known])
     return texts

@@ -460,9 +460,9 @@ def test_the_mean_difference_shows_the_sign_of_each_end():
     assert mean[0].startswith("+.00") and float(mean[0]) > 0 and (low == 0) == (float(mean[1]) == 0)
     assert f"mean {mean[0]} [{mean[1]} {mean[2]}]" in drawn.ax_.get_title()
     texts = [text.get_text().split("\n") for text in drawn.text_.ravel()]
-    # in its cell, three decimals show that the interval of the difference of .0075 reaches below 0
-    assert [text[0] for text in texts] == [".00", "+.007", ".00", ".00"]
-    assert texts[1][1].startswith("\N{MINUS SIGN}.00") and not texts[1][1].startswith("\N{MINUS SIGN}.000")
+    # cells have one format: two decimals, and the sign of what is not 0
+    assert [text[0] for text in texts] == [".00", "+.01", ".00", ".00"]
+    assert texts[1][1].startswith("\N{MINUS SIGN}.00 to +.")
     assert all(" to " in text[1] and text[1][0] in "+\N{MINUS SIGN}" for text in texts)
 
 
