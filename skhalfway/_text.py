@@ -9,24 +9,69 @@ from typing import Any
 import numpy as np
 
 _WIDTH, _LEAST, _N_NAMED = 80, 8, 4
+_SAME = 1e-9  # shares that differ by less are the same, but for rounding
 _BRACKETS: dict[Any, str] = {list: "[]", tuple: "()", set: "{}", frozenset: "{}"}
 
 
-def short(rate: float) -> str:
-    """Write a rate with two decimals and without a leading zero, such as ``.25``, ``-.25`` or ``1.0``."""
-    if np.isnan(rate):
+def rounded(value: float) -> str:
+    """Write a figure with two decimals and without a leading zero, such as ``.25``, ``-.25`` or ``1.0``."""
+    if np.isnan(value):
         return " - "
-    text = f"{abs(rate):.2f}"
-    sign = "-" if rate < 0 and text != "0.00" else ""
+    text = f"{abs(value):.2f}"
+    sign = "-" if value < 0 and text != "0.00" else ""
     return f"{sign}1.0" if text == "1.00" else f"{sign}{text.removeprefix('0')}"
+
+
+def short(rate: float) -> str:
+    """Write a rate as :func:`rounded` does, one below 1 with the decimals that tell it from 1 (``.998``)."""
+    decimals = _decimals(rate)
+    if decimals == 2:
+        return rounded(rate)
+    return f"{'-' if rate < 0 else ''}{abs(rate):.{decimals}f}".replace("0.", ".", 1)
 
 
 def percent(share: float) -> str:
     """Write a share in percent, rounded as :func:`short` does; ``100 * share`` could round otherwise."""
-    return " - " if np.isnan(share) else f"{100 * float(f'{share:.2f}'):.0f}%"
+    decimals = _decimals(share)
+    written = f"{share:.{decimals}f}"
+    return " - " if np.isnan(share) else f"{100 * float(written):.{decimals - 2}f}%"
 
 
-def between(low: float, high: float, write: Callable[[float], str] = short) -> str:
+def _decimals(share: float) -> int:
+    """Number of decimals, at least 2, with which a share below 1 is not written as 1."""
+    size, decimals = abs(share), 2
+    while size < 1 - _SAME and f"{size:.{decimals}f}".startswith("1"):
+        decimals += 1
+    return decimals
+
+
+def signed(value: float) -> str:
+    """Write a difference with its sign, as ``+.12``, with the decimals that show it; 0 has no sign."""
+    return all_signed(value)[0]
+
+
+def all_signed(*values: float, decimals: int | None = None) -> list[str]:
+    """Write differences with their signs, as ``+.12``, all with as many decimals as show each sign.
+
+    0 has no sign. There are at least two decimals, and more where a difference would be rounded to 0, unless
+    ``decimals`` says how many.
+    """
+    there = [abs(value) for value in values if abs(value) > _SAME]  # nan is in no order
+    given, decimals = decimals is not None, 2 if decimals is None else decimals
+    while not given and any(float(f"{size:.{decimals}f}") == 0 for size in there):
+        decimals += 1
+    texts = []
+    for value in values:
+        if np.isnan(value):
+            texts.append(" - ")
+            continue
+        text = f"{abs(value):.{decimals}f}".removeprefix("0")
+        sign = "" if abs(value) <= _SAME else "-" if value < 0 else "+"
+        texts.append(sign + ("1.0" if text == "1.00" else text))
+    return texts
+
+
+def between(low: float, high: float, write: Callable[[float], str] = rounded) -> str:
     """Write the ends of an interval, such as ``[.17 .35]``; "" if they are not known."""
     return "" if np.isnan(low) or np.isnan(high) else f"[{write(low)} {write(high)}]"
 

@@ -10,7 +10,7 @@ import pytest
 
 import skhalfway
 from skhalfway import TransferMatrix
-from skhalfway._text import percent, short
+from skhalfway._text import all_signed, between, percent, rounded, short, signed
 from skhalfway.displays._style import figure_text
 
 
@@ -25,7 +25,10 @@ from skhalfway.displays._style import figure_text
         (199, 200, ".99", "99%"),
         (29, 100, ".29", "29%"),
         (57, 100, ".57", "57%"),
-        (999, 1000, "1.0", "100%"),
+        (399, 400, ".998", "99.8%"),  # was 1.0
+        (996, 1000, ".996", "99.6%"),
+        (999, 1000, ".999", "99.9%"),
+        (99999, 100000, ".99999", "99.999%"),
         (0, 5, ".00", "0%"),
         (5, 5, "1.0", "100%"),
     ],
@@ -45,8 +48,28 @@ def test_a_rate_is_rounded_in_one_way(count, n, decimals, hundredths):
 def test_every_percentage_of_a_hundredth_is_whole():
     assert [percent(k / 100) for k in range(101)] == [f"{k}%" for k in range(101)]
     for rate in np.random.RandomState(0).uniform(size=2000).round(3).tolist():
-        assert int(percent(rate)[:-1]) == round(100 * float(f"0{short(rate)}" if rate < 0.995 else "1"))
+        assert float(percent(rate)[:-1]) == round(100 * float(short(rate)), 1)
+        assert (short(rate) == "1.0") == (rate == 1)
+    assert short(1 - 1e-15) == "1.0" and short(-0.997) == "-.997" and rounded(0.997) == "1.0"
+    assert between(0.9, 0.998) == "[.90 1.0]"  # ends of intervals are rounded
     assert percent(np.nan) == short(np.nan)
+
+
+@pytest.mark.parametrize(
+    ("values", "texts"),
+    [
+        ((0.12, -0.3, 1.0), ["+.12", "-.30", "+1.0"]),
+        ((0.0, -0.0, 1e-17, -1e-17), [".00", ".00", ".00", ".00"]),
+        ((0.0025, 0.0004, 0.0063), ["+.0025", "+.0004", "+.0063"]),
+        ((0.0025, 0.0, 0.0063), ["+.003", ".000", "+.006"]),  # without 0, three decimals show all signs
+        ((0.003, -0.001, 0.0063), ["+.003", "-.001", "+.006"]),
+        ((-0.004,), ["-.004"]),
+        ((0.2, np.nan), ["+.20", " - "]),
+    ],
+)
+def test_differences_show_their_signs(values, texts):
+    assert all_signed(*values) == texts
+    assert signed(values[0]) == all_signed(values[0])[0]
 
 
 def test_no_rate_is_written_past_it():

@@ -58,7 +58,7 @@ if TYPE_CHECKING:
         SkipGradient,
         SmoothBackward,
     )
-    from skhalfway.attacks._pieces import Piece
+    from skhalfway.attacks._pieces import Piece, Run
     from skhalfway.attacks._recipe import Recipe
     from skhalfway.attacks._steps import (
         AdaBelief,
@@ -115,6 +115,7 @@ _HOME = {
     "Relevance": "_gradient_pieces",
     "Rescaled": "_strides",
     "ReverseNoise": "_gradient_pieces",
+    "Run": "_pieces",
     "ScaleCopies": "_input_pieces",
     "SkipGradient": "_model_pieces",
     "SmoothBackward": "_model_pieces",
@@ -176,6 +177,7 @@ __all__ = [
     "Relevance",
     "Rescaled",
     "ReverseNoise",
+    "Run",
     "ScaleCopies",
     "SkipGradient",
     "SmoothBackward",

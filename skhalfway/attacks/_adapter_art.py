@@ -73,6 +73,13 @@ class ArtAdapter(Adapter):
         taken = signature(self.class_.__init__).parameters
         return [name for name in self.class_.attack_params if name in taken]
 
+    def own_parameters(self) -> dict[str, Any]:
+        # some of ART's attacks hold a parameter in the attack of another class that they are made of
+        held = (getattr(self.attack, "_attack", None), self.attack)
+        return {
+            name: getattr(at, name) for at in held for name in self.parameter_names() if hasattr(at, name)
+        }
+
     def check_params(self, generator: AdversarialGenerator) -> None:
         if self.is_class:
             return
@@ -166,7 +173,7 @@ class ArtAdapter(Adapter):
             # bound to the user's own classifier, the attack would change its mode
             bound: EvasionAttack = with_part(attack, attack.estimator, estimator)
             return bound
-        params = {name: getattr(attack, name) for name in names if hasattr(attack, name)}
+        params = self.own_parameters()
         params["targeted"] = problem.targeted
         # an instance's summary_writer is None by default, which the constructor refuses
         params = {k: v for k, v in params.items() if k in names and k != "summary_writer"}

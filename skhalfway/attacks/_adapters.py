@@ -101,6 +101,12 @@ class Adapter:
         """Names that ``attack_params`` may have."""
         return named_parameters(self.class_)
 
+    def own_parameters(self) -> dict[str, Any]:
+        """Parameters of an instance, as far as it shows them."""
+        return {
+            name: getattr(self.attack, name) for name in self.parameter_names() if hasattr(self.attack, name)
+        }
+
     def check_params(self, generator: AdversarialGenerator) -> None:
         """Raise for parameters of the generator that this attack cannot work with, whatever the data."""
 

@@ -13,11 +13,11 @@ from skhalfway._checks import check_choice, check_integer
 from skhalfway._text import shown
 from skhalfway.attacks._apgd_l1 import climb_sparsely
 from skhalfway.attacks._climbed import Climbed
+from skhalfway.attacks._following import Following, at_logits
 from skhalfway.attacks._gradient import GradientAttack
 from skhalfway.attacks._in_turn import InTurn
 from skhalfway.attacks._losses import margin_slope
 from skhalfway.attacks._norms import L1Ball
-from skhalfway.attacks._pieces import Following, at_logits
 
 if TYPE_CHECKING:
     from collections.abc import Callable

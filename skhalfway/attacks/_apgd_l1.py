@@ -12,8 +12,8 @@ from skhalfway.attacks._norms import L1Ball
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from skhalfway.attacks._following import Following
     from skhalfway.attacks._gradient import Batch
-    from skhalfway.attacks._pieces import Following
 
 _LOOK = 0.04  # share of the steps between two reviews of the progress
 _SPARSER, _LEAST = 1.5, 0.1  # divisor of features and of steps; the shortest step, in budgets

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import torch
 
 if TYPE_CHECKING:
+    from skhalfway.attacks._following import Following
     from skhalfway.attacks._gradient import Batch
-    from skhalfway.attacks._pieces import Following
 
 
 class Climbed:

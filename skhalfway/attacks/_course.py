@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from functools import partial
 from math import prod
-from typing import TYPE_CHECKING
+from numbers import Real
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 
+from skhalfway._text import shown
+from skhalfway.attacks._following import Following
 from skhalfway.attacks._losses import CrossEntropy
 from skhalfway.attacks._norms import at_least_tiny, lengths
-from skhalfway.attacks._pieces import Following, Piece, Run, has, repeated
+from skhalfway.attacks._pieces import Piece, Run, has, repeated
 
 if TYPE_CHECKING:
     from skhalfway._streams import Streams
@@ -48,6 +52,7 @@ class Course:
         self._inputs = self._with("change")
         # each piece of the kind "gradient" gets its gradients from the next
         self._asking = sorted(self._with("gradient"), key=lambda piece: not piece.outermost)
+        self._lengths = self._with("length")
         self._stride = next(iter(self._with("stride")), None)
         losses = recipe.of("loss")
         self._loss: Piece = losses[0] if losses else CrossEntropy()
@@ -98,6 +103,8 @@ class Course:
 
     def move(self, ball: Ball, x: torch.Tensor, direction: torch.Tensor, size: float) -> None:
         """Take the step, in place."""
+        for piece in self._lengths:
+            size *= _length(piece, self._run)
         self._run.step += 1
         if self._stride is None:
             ball.ascend(x, direction, size)
@@ -133,3 +140,15 @@ class Course:
 
     def _weigh(self, logits: torch.Tensor, own: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         return self._loss.weigh(self._run, logits, own)
+
+
+def _length(piece: Piece, run: Run) -> float:
+    """Length of a step by a piece, checked."""
+    length: Any = piece.length(run)
+    known = isinstance(length, (Real, np.number)) and not isinstance(length, bool)
+    if not known or not 0 <= length < np.inf:
+        raise ValueError(
+            f"{type(piece).__name__}.length(run) must return a finite number of at least 0, got "
+            f"{shown(length)} in step {run.step}"
+        )
+    return float(length)

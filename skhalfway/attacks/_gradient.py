@@ -31,10 +31,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from skhalfway._streams import Streams
+    from skhalfway.attacks._following import Following
     from skhalfway.attacks._layers import Wires
     from skhalfway.attacks._members import Members
     from skhalfway.attacks._norms import Ball
-    from skhalfway.attacks._pieces import Following
     from skhalfway.attacks._problem import Problem, Settings
     from skhalfway.models import Model
 

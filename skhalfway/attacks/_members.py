@@ -14,8 +14,8 @@ from skhalfway.models._ensemble_model import EnsembleModel
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from skhalfway.attacks._following import Following
     from skhalfway.attacks._gradient import Batch
-    from skhalfway.attacks._pieces import Following
     from skhalfway.models import Model
 
     Slope = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]

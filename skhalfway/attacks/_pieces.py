@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
 from numbers import Integral, Real
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar
 from zlib import crc32
 
 import numpy as np
@@ -29,61 +29,67 @@ Gradient = Callable[[torch.Tensor], torch.Tensor]
 KINDS = ("step", "gradient", "input", "loss", "model")
 
 
-class Following(NamedTuple):
-    """What a recipe differentiates instead of the margin at a sample.
-
-    Attributes
-    ----------
-    change : callable or None
-        Function of the source's inputs, (n, ...), that returns other inputs, or several copies (k * n, ...).
-    weigh : callable
-        Function of logits, (k * n, n_classes), and a mask of the labels. It returns outputs of the source and
-        their weights; the sum of the products is differentiated.
-    n_copies : int, default=1
-        Number of copies over which the mean is taken, including those of other calls.
-    """
-
-    change: Callable[[torch.Tensor], torch.Tensor] | None
-    weigh: Callable[[torch.Tensor, torch.Tensor], tuple[torch.Tensor, torch.Tensor]]
-    n_copies: int = 1
-
-
-def at_logits(
-    slope: Callable[[torch.Tensor, torch.Tensor], torch.Tensor],
-) -> Callable[[torch.Tensor, torch.Tensor], tuple[torch.Tensor, torch.Tensor]]:
-    """Make a function that weighs logits by a loss's gradient with respect to them."""
-    return lambda logits, own: (logits, slope(logits, own))
-
-
 @dataclass
 class Run:
     """The state of an attack on one batch: what pieces may read, and where they keep their own state.
 
+    The attack makes it, and passes it to every method of a :class:`Piece`. Read it, and write to ``kept``
+    alone. The other methods and attributes serve pieces of this package, and may change.
+
     Attributes
     ----------
-    batch : Batch
-        The samples.
+    n : int
+        Number of samples in the batch.
     size : float
-        Length of a step, negative if the loss is to be lowered.
+        Usual length of a step, in the units of the budget; negative if the loss is to be lowered.
     eps : float
-        Budget, in the coordinates of the region.
+        Budget.
     n_steps : int
         Number of steps.
-    streams : Streams
-        Random numbers of each sample, which depend on no other sample.
-    wires : Wires
-        Layers of the source that pieces asked for.
+    step : int
+        Number of steps taken so far: 0 in the first step. In ``stride`` the current step is counted already.
+    at : Tensor or None
+        Where the samples are, in the units of the budget, also if the gradient is taken at other points.
     image_shape : tuple of int or None
         Channels, height and width of images that are given as flat rows.
-    at : Tensor or None
-        Where the samples are, also if the gradient is taken at a point ahead of that.
-    step : int
-        Number of the current step.
     kept : dict
-        State of each piece, from step to step.
+        State of each piece, from step to step. A piece writes under its own name.
+    batch : Batch
+        The samples.
+    streams : Streams
+        Random numbers of each sample, which depend on no other sample; :meth:`uniform` draws them.
+    wires : Wires
+        Layers of the source that pieces asked for.
     lanes : tuple of str
-        Names of the copies of the batch that are computed now. Each copy has random numbers of its own, so
-        that results do not depend on how many copies are computed at once.
+        Names of the copies of the batch that are computed now; each has random numbers of its own.
+
+    See Also
+    --------
+    Piece : Its methods get this as ``run``.
+
+    Examples
+    --------
+    A piece that keeps the number of each step, and shortens the steps:
+
+    >>> from dataclasses import dataclass
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from skhalfway import AdversarialGenerator
+    >>> from skhalfway.attacks import Piece, Recipe, Run
+    >>> seen = []
+    >>> @dataclass(frozen=True)
+    ... class Shorter(Piece):
+    ...     kind, name, paper = "step", "shorter", "an example"
+    ...     def length(self, run: Run) -> float:
+    ...         seen.append((run.step, run.n_steps, run.n))
+    ...         return 1 / (1 + run.step)
+    >>> X, y = load_iris(return_X_y=True)
+    >>> generator = AdversarialGenerator(attack=Recipe(Shorter()), eps=0.5, max_iter=3).fit(X, y)
+    >>> change = generator.generate(X[:2], y[:2]) - X[:2]
+    >>> seen
+    [(0, 3, 2), (1, 3, 2), (2, 3, 2)]
+    >>> round(abs(change).max() / 0.5, 2)  # (1 + 1/2 + 1/3) / 3 of the budget
+    np.float64(0.61)
     """
 
     batch: Batch
@@ -241,7 +247,7 @@ def repeated(x: torch.Tensor, n_times: int) -> torch.Tensor:
 
 @dataclass(frozen=True)
 class Piece:
-    """Base class of the pieces of a gradient attack.
+    """Base class of the pieces of a gradient attack, also of your own.
 
     Subclasses are frozen dataclasses whose fields are their parameters. A subclass overrides the methods that
     belong to its kind; the methods that it does not override change nothing.
@@ -256,6 +262,29 @@ class Piece:
         The paper that it comes from, or ``"ours"``.
     images : bool
         Whether samples must be images.
+
+    See Also
+    --------
+    Run : What every method gets as ``run``: the state of the attack.
+    Recipe : Puts pieces together.
+
+    Notes
+    -----
+    A piece of your own defines ``kind``, ``name`` (another than those of :func:`list_pieces`) and ``paper``,
+    and one or two of these methods. Tensors have a row for each sample of a batch, or for each of its copies.
+
+    - Loss: ``slope(run, logits, own)`` returns the gradient of the loss with respect to the logits, of their
+      shape. ``own`` is a mask of that shape, true at the label to leave, or to reach. Attacks raise the loss,
+      and targeted attacks lower it.
+    - Step: ``length(run)`` returns the length of the step as a multiple of its usual length, a schedule.
+      ``direction(run, gradient)`` returns another gradient to follow. ``stride(run, direction)`` returns the
+      step itself, in multiples of its length.
+    - Gradient: ``gradient(run, x, ask)`` returns another gradient than ``ask(x)``, and may ask at several
+      points of the shape of ``x``.
+    - Input: ``change(run, seen, copy)`` returns what the model sees instead of the rows ``seen``.
+    - Model: ``wire(module, wires)`` changes how gradients pass through the source.
+
+    Methods must not change the tensors that they get. :doc:`/guide/recipes` shows a loss and a schedule.
 
     Examples
     --------
@@ -318,8 +347,15 @@ class Piece:
         return gradient
 
     def stride(self, run: Run, direction: torch.Tensor) -> torch.Tensor:
-        """The step, in multiples of its length, instead of the steepest step of the norm."""
+        """The step, in multiples of its length, instead of the steepest step of the norm.
+
+        In L2 and L1 it is then scaled to that length, so that only its direction matters.
+        """
         raise NotImplementedError
+
+    def length(self, run: Run) -> float:
+        """Length of the current step (``run.step``, from 0) in any norm, as a multiple of the usual one."""
+        return 1.0
 
     def change(self, run: Run, seen: torch.Tensor, copy: torch.Tensor) -> torch.Tensor:
         """Inputs of the model instead of the rows ``seen``; ``copy`` (n_rows,) numbers the copies."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 from dataclasses import dataclass, fields, replace
 from numbers import Integral
 from typing import TYPE_CHECKING, Any
@@ -122,7 +123,8 @@ class Recipe:
 
     def __repr__(self) -> str:
         shape = [] if self.image_shape is None else [f"image_shape={self.image_shape}"]
-        reach = [] if self.reach == 1 else [f"reach={self.reach:g}"]
+        exact = f"{self.reach:g}" if float(f"{self.reach:g}") == self.reach else repr(self.reach)
+        reach = [] if self.reach == 1 else [f"reach={exact}"]
         return f"Recipe({', '.join([*map(str, self.pieces), *shape, *reach])})"
 
     def __sklearn_clone__(self) -> Recipe:
@@ -134,7 +136,7 @@ class Recipe:
         Returns
         -------
         text : str
-            The pieces, as code.
+            The pieces, as code; :meth:`from_text` reads it.
 
         Examples
         --------
@@ -143,6 +145,57 @@ class Recipe:
         'Recipe(Momentum(decay=1.0))'
         """
         return repr(self)
+
+    @classmethod
+    def from_text(cls, text: str) -> Recipe:
+        """Make a recipe from the text in the settings of a result, without running it as code.
+
+        Parameters
+        ----------
+        text : str
+            What :meth:`as_setting` returned, or ``repr`` of a recipe. Pieces of your own must be defined
+            before; they are found by the name of their class.
+
+        Returns
+        -------
+        recipe : Recipe
+            A recipe that equals the one that was written.
+
+        Raises
+        ------
+        ValueError
+            If the text is no recipe, or names a piece that is not there.
+
+        Examples
+        --------
+        >>> from skhalfway.attacks import Momentum, Recipe
+        >>> Recipe.from_text("Recipe(Momentum(decay=0.5), reach=2)") == Recipe(Momentum(decay=0.5), reach=2.0)
+        True
+        """
+        known = {piece.__name__: piece for piece in PIECES.values()}
+
+        def called(call: ast.expr) -> tuple[str, dict[str, Any]]:
+            if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Name):
+                raise ValueError(f"it has {ast.unparse(call)!r} where a piece is due")
+            values = {str(word.arg): ast.literal_eval(word.value) for word in call.keywords}
+            return call.func.id, values
+
+        try:
+            whole = ast.parse(str(text).strip(), mode="eval").body
+            name, others = called(whole)
+            if name != "Recipe":
+                raise ValueError(f"it begins with {name!r}")
+            pieces = [called(part) for part in whole.args]  # type: ignore[attr-defined]
+        except (SyntaxError, ValueError) as error:
+            raise ValueError(
+                f"text must be a recipe as Recipe.as_setting writes it, got {shown(text)}: {error}"
+            ) from error
+        for name, _ in pieces:
+            if name not in known:
+                raise ValueError(
+                    f"there is no piece {name!r}{meant(name, known)}; if it is of your own, define it first"
+                )
+        return cls(*(known[name](**values) for name, values in pieces), **others)
 
     def of(self, kind: str) -> tuple[Piece, ...]:
         """Pieces of one kind.

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skhalfway._intervals import ConfidenceInterval
-from skhalfway.displays._style import MINUS, figure_text
+from skhalfway._text import all_signed
+from skhalfway.displays._style import MINUS, end_text, figure_text
 from skhalfway.results._table import ink_on
 
 if TYPE_CHECKING:
@@ -20,13 +21,26 @@ if TYPE_CHECKING:
 def cell_texts(values: NDArray[np.float64], interval: ConfidenceInterval | None = None) -> NDArray[Any]:
     """Texts of the cells: values, and their intervals below them."""
     texts = np.empty(values.shape, dtype=object)
+    # a dash next to a minus sign is hard to read, and all cells of a map have one format
+    joint = "\u2013"
+    if interval is not None and any(MINUS in end_text(end) for ends in interval for end in np.ravel(ends)):
+        joint = " to "
     for place, value in np.ndenumerate(values):
         texts[place] = figure_text(value)
         if interval is not None:
-            low, high = (figure_text(end[place]) for end in interval)
-            # a dash next to a minus sign is hard to read
-            joint = " to " if MINUS in low + high else "\u2013"
+            low, high = (end_text(end[place]) for end in interval)
             texts[place] += f"\n{low}{joint}{high}"
+    return texts
+
+
+def difference_texts(values: NDArray[np.float64], interval: ConfidenceInterval | None = None) -> NDArray[Any]:
+    """Texts of cells that hold differences, with signs (``-.00`` is below 0), and intervals below them."""
+    texts = np.empty(values.shape, dtype=object)
+    for place, value in np.ndenumerate(values):
+        ends = () if interval is None else [float(end[place]) for end in interval]
+        text, *written = (one.replace("-", MINUS) for one in all_signed(float(value), *ends, decimals=2))
+        known = [] if not ends else [" to ".join(written)]
+        texts[place] = "\u2013" if np.isnan(value) else "\n".join([text, *known])
     return texts
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from skhalfway._text import short
+from skhalfway._text import rounded, short
 
 # Petroff, "Accessible color sequences for data visualization", arXiv 2107.02270, 2021: ten colours
 _PALETTE = (
@@ -49,3 +49,8 @@ def figure_text(value: float, decimals: int = 2) -> str:
     """Write a figure without a leading zero, with a true minus sign."""
     text = short(abs(value)) if decimals == 2 else f"{abs(value):.{decimals}f}".removeprefix("0")
     return f"{MINUS}{text}" if round(value, decimals) < 0 else text
+
+
+def end_text(value: float) -> str:
+    """Write the end of an interval, as tables do, with a true minus sign."""
+    return rounded(value).replace("-", MINUS)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy.stats import fisher_exact
 
 from skhalfway._intervals import ConfidenceInterval, difference_interval, holm, mcnemar, paired_phi
-from skhalfway._text import between, short, shown
+from skhalfway._text import between, short, shown, signed
 from skhalfway.report._advice import OF_DATA
 from skhalfway.report._alike import apart, not_tried_again, why_unpaired
 from skhalfway.report._paged import Paged
@@ -23,7 +23,6 @@ from skhalfway.results import Result
 from skhalfway.results._reading import part_of_results
 from skhalfway.results._record import Record
 from skhalfway.results._table import Cell, Table
-from skhalfway.transfer._comparison import signed
 
 if TYPE_CHECKING:
     import pandas as pd

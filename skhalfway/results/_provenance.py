@@ -76,11 +76,11 @@ class Provenance(Record):
         Name of the function or method that made the result.
     settings : dict
         Its parameters, and those of the objects that it used, as numbers, texts, and short lists of them.
-        Anything else is kept as a short description.
+        Anything else is kept as a short description. For the attack of a transfer experiment, see Notes.
     n_samples : int or None, default=None
         Number of samples; None where there is no single number.
     versions : dict of str to str
-        Versions of Python, skhalfway, scikit-learn, torch and numpy.
+        Versions of Python, skhalfway, scikit-learn, torch and numpy, and of the library of an attack.
     seconds : float or None, default=None
         Run time in seconds.
     costs : dict of str to dict, default={}
@@ -90,6 +90,25 @@ class Provenance(Record):
     See Also
     --------
     Result : Has it as ``provenance``.
+    skhalfway.transfer.generator_of : Makes the recorded attack again.
+
+    Notes
+    -----
+    Settings of a transfer experiment are those that its attack uses:
+
+    - ``random_state`` is the seed of the scorer, and ``generator__random_state`` that of its generator, if it
+      has one.
+    - ``attack`` is the name of an attack, or a description: the code of a recipe, which
+      :meth:`skhalfway.attacks.Recipe.from_text` reads, or the name of a class of another library or of a
+      function of the user's.
+    - ``attack_code`` is a fingerprint of the user's own code in the attack, and of the values that it uses.
+      Equal fingerprints mean the same code and values. It is "not known" where these cannot be read. What a
+      function does inside is not recorded otherwise.
+    - ``step_size`` is the length of a step, also where the attack chose it. For an experiment with several
+      budgets it is a list with one for each.
+    - ``attack_params`` are the parameters of the attack, for a class of another library with its defaults.
+    - Parameters that the attack does not take are left out.
+    - Arrays of more than 16 numbers are described by their shape and a fingerprint of their values.
 
     Examples
     --------
@@ -125,21 +144,33 @@ class Provenance(Record):
         ['made by crossings in 2 s', 'k=5', 'python 3.11']
         """
         on = "" if self.n_samples is None else f" on {self.n_samples} samples"
-        took = "" if self.seconds is None else f" in {self.seconds:.3g} s"
+        took = "" if self.seconds is None else f" in {_cost(self.seconds)} s"
         lines = [f"made by {self.made_by}{on}{took}"]
         settings = {name: value for name, value in self.settings.items() if value is not None}
         if settings:
             lines.append(", ".join(f"{name}={_written(value)}" for name, value in settings.items()))
         for name, cost in self.costs.items():
             lines.append(
-                f"source {name!r}: " + ", ".join(f"{value:.4g} {what}" for what, value in cost.items())
+                f"source {name!r}: " + ", ".join(f"{_cost(value)} {what}" for what, value in cost.items())
             )
         lines.append(", ".join(f"{name} {number}" for name, number in self.versions.items()))
         return lines
 
 
 def _written(value: Any) -> str:
-    return f"{value:g}" if isinstance(value, float) else shown(value)
+    """A setting in full, with all digits of its numbers."""
+    if isinstance(value, float):
+        return f"{value:g}" if float(f"{value:g}") == value else repr(value)
+    if isinstance(value, Mapping):
+        return f"{{{', '.join(f'{name!r}: {_written(one)}' for name, one in value.items())}}}"
+    return f"[{', '.join(map(_written, value))}]" if isinstance(value, list) else repr(value)
+
+
+def _cost(value: float) -> str:
+    """Counts in full, times with three digits, and none of either as a power of ten."""
+    if isinstance(value, Integral) or abs(value) >= 100:
+        return f"{value:.0f}"
+    return f"{float(f'{value:.3g}'):.6f}".rstrip("0").rstrip(".") if abs(value) >= 1e-4 else f"{value:.3g}"
 
 
 def recorded(measure: _Measure) -> _Measure:

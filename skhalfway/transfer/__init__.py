@@ -10,6 +10,7 @@ from skhalfway.transfer._display import TransferMatrixDisplay
 from skhalfway.transfer._failures import FailedPair
 from skhalfway.transfer._matrix import TransferMatrix
 from skhalfway.transfer._outcomes import Outcomes
+from skhalfway.transfer._recorded import generator_of
 from skhalfway.transfer._robustness import Robustness
 from skhalfway.transfer._robustness_display import RobustnessDisplay
 from skhalfway.transfer._scorer import TransferScorer
@@ -28,4 +29,5 @@ __all__ = [
     "TransferMatrix",
     "TransferMatrixDisplay",
     "TransferScorer",
+    "generator_of",
 ]

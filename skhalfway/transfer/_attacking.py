@@ -43,6 +43,7 @@ from skhalfway.transfer._leave_one_out import (
     holds_members,
     with_ensembles,
 )
+from skhalfway.transfer._method import attack_settings
 
 
 class AttackingCollection(ModelCollection):
@@ -224,8 +225,10 @@ class AttackingCollection(ModelCollection):
         self, X: NDArray[Any], out_of_reach: Sequence[str], costs: Mapping[str, Mapping[str, float]]
     ) -> dict[str, Any]:
         """Settings of the generator and of this object that the figures depend on."""
-        settings = self._generator.get_params(deep=False)
-        settings["eps"] = in_words(settings["eps"], X.ndim)
+        by_gradient = any("gradients" in cost for cost in costs.values())
+        settings = attack_settings(self._generator, by_gradient=by_gradient)
+        if (eps := in_words(self._generator.eps, X.ndim)) is not self._generator.eps:
+            settings["eps"] = eps
         measured = self._measured(asked=any("queries" in cost for cost in costs.values()))
         if measured:
             settings["reference"] = measured
@@ -233,9 +236,4 @@ class AttackingCollection(ModelCollection):
             settings["out_of_reach"] = out_of_reach
         if self._leaves_one_out:
             settings["sources"], settings["combine"] = LEAVE_ONE_OUT, self.combine
-        # the name identifies the model; device and batch_size change no figure
-        for name in ("estimator", "device", "batch_size"):
-            settings.pop(name, None)
-        if settings["random_state"] is None:
-            settings["random_state"] = self.random_state
-        return settings
+        return {**settings, "random_state": self.random_state}

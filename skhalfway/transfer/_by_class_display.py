@@ -9,6 +9,7 @@ import numpy as np
 from skhalfway.displays import Display
 from skhalfway.displays._heat_map import cell_texts, fit, heat_map
 from skhalfway.transfer._by_class import TransferByClass
+from skhalfway.transfer._shown import drawn_origin
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -108,7 +109,9 @@ class TransferByClassDisplay(Display, draws=[TransferByClass]):
         )
         ax.set(xlabel="target", ylabel="true label")
         ax.set_title(
-            "highest transfer rate of each class,\nnumber of samples that count,\nand source", fontsize=10
+            f"{drawn_origin(by_class.provenance)}highest transfer rate of each class,\n"
+            "number of samples that count,\nand source",
+            fontsize=10,
         )
         fit(ax, self.text_)
         figure: Any = ax.figure

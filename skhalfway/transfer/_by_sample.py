@@ -13,8 +13,8 @@ from skhalfway._index import index_of
 from skhalfway._text import shown
 from skhalfway.results._result import equal
 from skhalfway.transfer._by_class import TransferByClass
-from skhalfway.transfer._comparison import TransferComparison, compare
 from skhalfway.transfer._counting import Exposed, exposed, see
+from skhalfway.transfer._pairing import compare
 from skhalfway.transfer._rates import Rates
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from skhalfway.models import ModelCheck
     from skhalfway.results import Provenance
+    from skhalfway.transfer._comparison import TransferComparison
     from skhalfway.transfer._outcomes import Outcomes
     from skhalfway.transfer._samples import KeptSamples
 
@@ -273,7 +274,9 @@ class BySample(Rates):
             raise ValueError(f"no sample made on {shown(source)} is known: {reasons[0]}")
         return self.kept.of(source)
 
-    def compare(self, other: Any, level: float = 0.95) -> TransferComparison:
+    def compare(
+        self, other: Any, level: float = 0.95, *, pairs: Sequence[tuple[str, str]] | None = None
+    ) -> TransferComparison:
         """Test whether another experiment on the same samples has different rates.
 
         Parameters
@@ -283,16 +286,20 @@ class BySample(Rates):
             models under the same names.
         level : float, default=0.95
             Confidence level.
+        pairs : sequence of (str, str), default=None
+            Pairs (source, target) to test. None is all, including each source on itself. P-values are
+            adjusted for all pairs that are tested, so a question about one pair should name that one alone.
+            The mean difference is over all pairs of different models in any case.
 
         Returns
         -------
         comparison : TransferComparison
-            Paired differences, ``other`` minus this one, tested cell by cell.
+            Paired differences, ``other`` minus this one, tested pair by pair.
 
         Raises
         ------
         ValueError
-            If samples, names, condition or goal differ, or a matrix holds only counts.
+            If samples, names, condition or goal differ, a matrix holds only counts, or ``pairs`` are none.
 
         Warns
         -----
@@ -315,10 +322,12 @@ class BySample(Rates):
         >>> comparison = weak.compare(strong)
         >>> bool((comparison.differences >= 0).all())
         True
+        >>> weak.compare(strong, pairs=[("lr", "ridge")]).tested.tolist()
+        [[False, True], [False, False]]
         """
         if not isinstance(other, BySample):
             raise TypeError(f"other must be a TransferMatrix, got {type(other).__name__}")
-        return compare(self, other, level)
+        return compare(self, other, level, pairs)
 
 
 def _is_indexed(rows: Any) -> bool:

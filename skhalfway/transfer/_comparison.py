@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -16,24 +17,16 @@ from skhalfway._intervals import (
     level_of_each,
     mcnemar,
     paired_interval,
-    percentile_interval,
     ratio,
-    wilson_interval,
 )
-from skhalfway._text import between, counted, short, shown
-from skhalfway.models._warnings import warn
-from skhalfway.results import Provenance, Result
-from skhalfway.results._result import equal
+from skhalfway._text import all_signed, counted, short, shown, signed
+from skhalfway.results import Result
 from skhalfway.results._table import Cell, Table
-from skhalfway.transfer._counting import mean_rate, read_counts, resampled_means, see
-from skhalfway.transfer._outcomes import Outcomes, apart
+from skhalfway.transfer._counting import read_counts
+from skhalfway.transfer._outcomes import apart
 
 if TYPE_CHECKING:
     import pandas as pd
-
-    from skhalfway.transfer._by_sample import BySample
-
-_N_BOOTSTRAPS = 2000
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -60,6 +53,8 @@ class TransferComparison(Result):
         alone. It is nan where a pair has fewer than 10 samples that count.
     level : float, default=0.95
         Confidence level of the interval and of ``significant``.
+    pairs : tuple of (str, str), default=None
+        Pairs (source, target) that are tested. None is all, including each source on itself.
 
     See Also
     --------
@@ -67,10 +62,12 @@ class TransferComparison(Result):
 
     Notes
     -----
-    Each cell is tested by McNemar's exact two-sided test [1]_. If the experiments do not differ, a sample
-    that fools in only one of them is equally likely to do so in either. ``p`` is adjusted for all cells by
-    Holm's method [2]_. The intervals of :meth:`confidence_interval` are another method's [3]_, so an interval
-    may leave out 0 although its cell is not significant.
+    Each pair is tested by McNemar's exact two-sided test [1]_. If the experiments do not differ, a sample
+    that fools in only one of them is equally likely to do so in either. ``p`` is adjusted by Holm's method
+    [2]_ for all pairs that are tested; ``p_unadjusted`` is not. The adjustment counts both directions of a
+    pair, and each source on itself. If the question is about some pairs only, name them before looking at the
+    result, as ``compare(other, pairs=[("a", "b")])``. The intervals of :meth:`confidence_interval` are
+    another method's [3]_, so an interval may leave out 0 although its difference is not significant.
 
     References
     ----------
@@ -107,12 +104,14 @@ class TransferComparison(Result):
     mean_difference: float
     mean_interval: ConfidenceInterval
     level: float = 0.95
+    pairs: tuple[tuple[str, str], ...] | None = None
 
     def __post_init__(self) -> None:
         check_level(self.level)
         for role in ("sources", "targets"):
             object.__setattr__(self, role, tuple(getattr(self, role)))
             check_different(role, getattr(self, role))
+        object.__setattr__(self, "pairs", read_pairs(self.pairs, self.sources, self.targets))
         shape = len(self.sources), len(self.targets)
         for name in ("n", "only_first", "only_other"):
             object.__setattr__(self, name, read_counts(name, getattr(self, name), shape))
@@ -125,9 +124,22 @@ class TransferComparison(Result):
         return ratio(self.only_other - self.only_first, self.n)
 
     @property
+    def tested(self) -> NDArray[np.bool_]:
+        """Whether each pair is tested: it is one of ``pairs``, and a sample counts in both experiments."""
+        if self.pairs is None:
+            return self.n > 0
+        named = [[(source, target) in self.pairs for target in self.targets] for source in self.sources]
+        return np.array(named, dtype=bool).reshape(self.n.shape) & (self.n > 0)
+
+    @property
+    def p_unadjusted(self) -> NDArray[np.float64]:
+        """P-values of each pair by itself; nan for pairs that are not tested."""
+        return np.where(self.tested, mcnemar(self.only_first, self.only_other), np.nan)
+
+    @property
     def p(self) -> NDArray[np.float64]:
-        """P-values, adjusted for all cells; nan where no sample counts in both."""
-        return holm(np.where(self.n > 0, mcnemar(self.only_first, self.only_other), np.nan))
+        """P-values, adjusted for all pairs that are tested; nan for the others."""
+        return holm(self.p_unadjusted)
 
     @property
     def significant(self) -> NDArray[np.bool_]:
@@ -180,8 +192,9 @@ class TransferComparison(Result):
         Returns
         -------
         frame : pandas.DataFrame
-            One row for each pair, indexed by (source, target); ``low`` and ``high`` are the ends of the
-            interval of its difference, at ``level``.
+            One row for each pair, indexed by (source, target). ``low`` and ``high`` are the ends of the
+            interval of its difference, at ``level``. ``p`` is adjusted by Holm's method, ``p_unadjusted`` is
+            not.
 
         Examples
         --------
@@ -206,31 +219,35 @@ class TransferComparison(Result):
             "low": low,
             "high": high,
             "p": self.p,
+            "p_unadjusted": self.p_unadjusted,
             "significant": self.significant,
         }
         return pd.DataFrame({name: values.ravel() for name, values in columns.items()}, index=pairs)
 
     def _table(self) -> Table:
-        p, differences, significant = self.p, self.differences, self.significant
+        p, unadjusted, differences, significant = (
+            self.p,
+            self.p_unadjusted,
+            self.differences,
+            self.significant,
+        )
         lows, highs = self.confidence_interval()
         rows: list[list[str | Cell]] = []
         for i, source in enumerate(self.sources):
             rows.append([source])
             for j, target in enumerate(self.targets):
-                star = " *" if significant[i, j] else ""
+                star, tested = " *" if significant[i, j] else "", not np.isnan(p[i, j])
+                raw = f", p {_written(unadjusted[i, j])} before the adjustment" if tested else ""
                 rows[-1].append(
                     Cell(
                         f"{signed(differences[i, j])}{star}",
-                        "" if np.isnan(p[i, j]) else f"(p {_written(p[i, j])})",
-                        hint=f"{between(lows[i, j], highs[i, j], signed)} "
+                        f"(p {_written(p[i, j])})" if tested else "",
+                        hint=f"{_ends(lows[i, j], highs[i, j])} "
                         f"of {self.n[i, j]}, {self.only_other[i, j]} in the other one alone, "
-                        f"{self.only_first[i, j]} in the first alone",
+                        f"{self.only_first[i, j]} in the first alone{raw}",
                         framed=source == target,
                     )
                 )
-        low, high = self.mean_interval
-        mean = f"{signed(self.mean_difference)} {between(low, high, signed)}".strip()
-        n = counted(int(significant.sum()), "pair")
         notes = []
         of_pairs = differences[apart(self.sources, self.targets) & (self.n > 0)]
         if len(of_pairs) and abs(of_pairs.mean() - self.mean_difference) >= 0.005:
@@ -239,117 +256,54 @@ class TransferComparison(Result):
                 "are over those that count in both"
             )
         return Table(
-            f"TransferComparison: mean difference {mean}, {n} with a significant difference",
+            f"TransferComparison: mean difference {self._mean()}, {self._n_significant()}",
             ["source", *self.targets],
             rows,
-            "transfer rate of the other experiment minus that of the first (p: McNemar's exact test, Holm); "
-            f"* p at most {1 - self.level:.2g}",
+            "transfer rate of the other experiment minus that of the first (p: McNemar's exact test, Holm's "
+            f"adjustment for {counted(int(self.tested.sum()), 'test')}); * p at most {1 - self.level:.2g}",
             notes=notes,
             centred=True,
         )
 
+    def _mean(self) -> str:
+        """The mean difference and its interval, in words."""
+        low, high = self.mean_interval
+        if np.isnan(low) or np.isnan(high):
+            return signed(self.mean_difference).strip()
+        mean, *ends = all_signed(self.mean_difference, low, high)
+        return f"{mean} [{' '.join(ends)}]"
 
-def signed(value: float) -> str:
-    """A difference with its sign, as ``+.12``."""
-    if np.isnan(value):
-        return " - "
-    return f"{'-' if round(value, 2) < 0 else '+'}{short(abs(value))}"
+    def _n_significant(self) -> str:
+        """Numbers of significant differences among those that are tested, in words."""
+        others = apart(self.sources, self.targets)
+        n, n_own = ((self.tested & some).sum() for some in (others, ~others))
+        found, found_own = ((self.significant & some).sum() for some in (others, ~others))
+        text = f"{found} of {counted(int(n), 'pair')} with a significant difference"
+        themselves = "source on itself" if n_own == 1 else "sources on themselves"
+        return f"{text} ({found_own} of {n_own} {themselves})" if n_own else text
+
+
+def _ends(low: float, high: float) -> str:
+    return "" if np.isnan(low) or np.isnan(high) else f"[{' '.join(all_signed(low, high))}]"
+
+
+def read_pairs(
+    pairs: Any, sources: Sequence[str], targets: Sequence[str]
+) -> tuple[tuple[str, str], ...] | None:
+    """Different pairs of a source and a target, checked."""
+    if pairs is None:
+        return None
+    must = f"pairs must hold (source, target), of the sources {shown(list(sources))} and the targets "
+    must = f"{must}{shown(list(targets))}, as [({sources[0]!r}, {targets[-1]!r})]; got {shown(pairs)}"
+    if isinstance(pairs, str) or not isinstance(pairs, Iterable):
+        raise TypeError(must)
+    read = tuple(tuple(pair) if isinstance(pair, (list, tuple)) else (pair,) for pair in pairs)
+    if not read or any(len(pair) != 2 or pair[0] not in sources or pair[1] not in targets for pair in read):
+        raise ValueError(must)
+    if len(set(read)) < len(read):
+        raise ValueError(f"pairs must hold each pair once, got {shown(pairs)}")
+    return read
 
 
 def _written(p: float) -> str:
     return "<.01" if p < 0.005 else short(p).strip()
-
-
-def compare(first: BySample, second: BySample, level: float) -> TransferComparison:
-    """Compare two experiments on the same samples."""
-    check_level(level)
-    one, other = first._known("compare"), second._known("compare")
-    own_count, their_count = (first.condition, first.goal), (second.condition, second.goal)
-    kinds = (
-        ("sources", one.sources, other.sources),
-        ("targets", one.targets, other.targets),
-        ("condition and goal", own_count, their_count),
-    )
-    for what, own, theirs in kinds:
-        if own != theirs:
-            raise ValueError(
-                f"the two experiments have different {what}, {shown(own)} and {shown(theirs)}, and cannot be "
-                "paired; measure both with the same ones"
-            )
-    samples: tuple[tuple[str, Any, Any], ...] = (
-        ("numbers", one.n_samples, other.n_samples),
-        ("indexes", one.sample_names, other.sample_names),
-        ("labels", _labels(one), _labels(other)),
-    )
-    for parts, mine, others_own in samples:
-        if equal(mine, others_own):
-            continue
-        if parts == "indexes" and sorted(map(repr, mine.tolist())) == sorted(map(repr, others_own.tolist())):
-            raise ValueError(
-                "the two experiments have the same samples in another order; sort both by index, with "
-                "matrix.subset(np.argsort(matrix.outcomes.sample_names))"
-            )
-        raise ValueError(
-            f"the two experiments have different samples: their {parts} differ; attack the same X and y"
-        )
-    _warn_of_other_values(one.fingerprints, other.fingerprints)
-    failed = one.failed | other.failed  # both means must be over the same pairs
-    seen, others = (see(*count).without(failed) for count in ((one, *own_count), (other, *their_count)))
-    both = seen.eligible & others.eligible
-    only_first, only_other = both & seen.fooled & ~others.fooled, both & others.fooled & ~seen.fooled
-    n = both.sum(axis=2)
-    first_means, other_means = resampled_means((seen, others), _N_BOOTSTRAPS, np.random.RandomState(0))
-    counting = n[seen.pairs & (n > 0)]
-    draws = other_means - first_means
-    interval = percentile_interval(draws, level, n=counting.min(initial=one.n_samples))
-    if np.isfinite(interval.low) and np.ptp(draws) == 0:
-        # a spread of 0 in the sample does not mean that the difference is known without error
-        pairs = seen.pairs & (n > 0)
-        first_ends, other_ends = (
-            wilson_interval(part.sum(axis=2)[pairs], n[pairs], level) for part in (only_first, only_other)
-        )
-        interval = ConfidenceInterval(
-            (other_ends.low - first_ends.high).mean(), (other_ends.high - first_ends.low).mean()
-        )
-    return TransferComparison(
-        one.sources,
-        one.targets,
-        n,
-        only_first.sum(axis=2),
-        only_other.sum(axis=2),
-        mean_rate(others) - mean_rate(seen),
-        ConfidenceInterval(float(interval.low), float(interval.high)),
-        level,
-        provenance=_origin((first.provenance, second.provenance), level, one.n_samples),
-    )
-
-
-def _origin(
-    origins: tuple[Provenance | None, Provenance | None], level: float, n_samples: int
-) -> Provenance | None:
-    """Provenance of a comparison: the settings that both experiments share, and those that differ."""
-    if origins == (None, None):
-        return None
-    first, other = ({} if origin is None else dict(origin.settings) for origin in origins)
-    shared = {name: value for name, value in first.items() if name in other and equal(value, other[name])}
-    apart = {
-        role: {name: value for name, value in settings.items() if name not in shared}
-        for role, settings in (("first", first), ("other", other))
-    }
-    return Provenance("TransferMatrix.compare", {**shared, **apart, "level": level}, n_samples=n_samples)
-
-
-def _warn_of_other_values(own: NDArray[Any] | None, theirs: NDArray[Any] | None) -> None:
-    """Warn where samples with the same names have different values, as far as fingerprints are known."""
-    differ = 0 if own is None or theirs is None else int((own != theirs).sum())
-    if differ:
-        warn(
-            f"{differ} of the {counted(len(np.asarray(own)), 'sample')} have other values in the other "
-            "experiment, and are paired all the same. That is right only if they are the same samples, for "
-            "example in other units; otherwise attack the same X",
-            UserWarning,
-        )
-
-
-def _labels(outcomes: Outcomes) -> Any:
-    return None if outcomes.labels is None else outcomes.classes[outcomes.labels]

@@ -6,14 +6,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from skhalfway._text import between
+from skhalfway._text import counted
 from skhalfway.displays import Display
-from skhalfway.displays._heat_map import cell_texts, fit, heat_map
-from skhalfway.transfer._comparison import TransferComparison, signed
+from skhalfway.displays._heat_map import difference_texts, fit, heat_map
+from skhalfway.displays._style import MINUS
+from skhalfway.transfer._comparison import TransferComparison
+from skhalfway.transfer._shown import drawn_attack, drawn_samples
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+    from skhalfway.results import Provenance
 
 SMALLEST = 0.1  # the colour scale reaches at least so far
 
@@ -107,7 +110,7 @@ class TransferComparisonDisplay(Display, draws=[TransferComparison]):
             intervals = None
             if include_intervals:
                 intervals = comparison.confidence_interval(simultaneous=simultaneous)
-            texts = cell_texts(differences, intervals)
+            texts = difference_texts(differences, intervals)
             for place in zip(*comparison.significant.nonzero(), strict=True):
                 value, *interval = texts[place].split("\n")
                 texts[place] = "\n".join([f"{value} *", *interval])
@@ -122,16 +125,30 @@ class TransferComparisonDisplay(Display, draws=[TransferComparison]):
             im_kw={"cmap": cmap, "vmin": -most, "vmax": most} | (im_kw or {}),
             text_kw=text_kw,
             include_intervals=include_intervals,
+            longest_text=0 if texts is None else 1 + max(map(len, "\n".join(texts.flat).split("\n"))),
         )
         ax.set(xlabel="target", ylabel="source")
-        low, high = comparison.mean_interval
-        ends = between(low, high, signed)
+        n_tests = counted(int(comparison.tested.sum()), "test")
         ax.set_title(
-            f"the other experiment minus the first:\nmean {signed(comparison.mean_difference)} {ends}\n"
-            f"(*: significant at the level {1 - comparison.level:.2g},\nall cells together)",
+            f"{_experiments(comparison.provenance)}mean {comparison._mean().replace('-', MINUS)}\n"
+            f"(*: p at most {1 - comparison.level:.2g}, Holm, {n_tests})",
             fontsize=10,
         )
         fit(ax, self.text_)
         figure: Any = ax.figure
         self.ax_, self.figure_ = ax, figure
         return self
+
+
+def _experiments(provenance: Provenance | None) -> str:
+    """What is subtracted from what, as lines of the title."""
+    whole = "the other experiment minus the first:\n"
+    if provenance is None:
+        return whole
+    n, settings = drawn_samples(provenance).replace("\n", ", "), dict(provenance.settings)
+    both = [settings | settings.get(name, {}) for name in ("other", "first")]
+    lines = [drawn_attack(one) for one in both]
+    if lines[0] == lines[1]:
+        return whole + lines[0] + n
+    lines = [drawn_attack(one, before) for one, before in zip(both, ("", "minus "), strict=True)]
+    return "".join(lines) + n

@@ -11,7 +11,7 @@ from skhalfway._text import shown
 from skhalfway.displays import Display
 from skhalfway.displays._style import colours, dashes, markers
 from skhalfway.transfer._curve import TransferCurve, mean_of_known, unit_of
-from skhalfway.transfer._shown import known_pairs, marked
+from skhalfway.transfer._shown import drawn_attack, drawn_samples, known_pairs, marked
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -192,7 +192,15 @@ class TransferCurveDisplay(Display, draws=[TransferCurve]):
             xlim=(-0.02 * curve.eps[-1], curve.eps[-1] * 1.04),
             ylim=(-0.02, 1.02),
         )
-        said = [] if curve.condition == "both_correct" else [f'condition="{curve.condition}"']
+        said: list[str] = []
+        if (origin := curve.provenance) is not None and "attack" in origin.settings:
+            # the axis has the budget
+            said = [
+                drawn_attack({"attack": origin.settings["attack"]}).strip(),
+                drawn_samples(origin).strip(),
+            ]
+            said = [", ".join(filter(None, said))]
+        said += [] if curve.condition == "both_correct" else [f'condition="{curve.condition}"']
         if curve.masked is not None and curve.masked.any():
             hidden = [name for name, flag in zip(curve.sources, curve.masked, strict=True) if flag]
             said.append(f"gradients possibly masked (*): {', '.join(hidden)}")

@@ -9,7 +9,7 @@ import numpy as np
 from skhalfway.displays import Display
 from skhalfway.displays._heat_map import cell_texts, fit, heat_map
 from skhalfway.transfer._matrix import TransferMatrix
-from skhalfway.transfer._shown import ALL_OTHERS, failed_pairs, known_pairs, marked, mean_of
+from skhalfway.transfer._shown import ALL_OTHERS, drawn_origin, failed_pairs, known_pairs, marked, mean_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -156,7 +156,7 @@ class TransferMatrixDisplay(Display, draws=[TransferMatrix]):
             # a frame marks models as their own targets: that is no transfer
             ax.add_patch(Rectangle((j - 0.47, i - 0.47), 0.94, 0.94, fill=False, ec="k", lw=1))
         ax.set(xlabel="target", ylabel="source")
-        title = mean_of(matrix) + known_pairs(matrix)
+        title = drawn_origin(matrix.provenance) + mean_of(matrix) + known_pairs(matrix)
         if matrix.condition != "both_correct":
             title += f'\n(condition="{matrix.condition}")'
         if matrix.goal == "target":

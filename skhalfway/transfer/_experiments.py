@@ -26,6 +26,7 @@ from skhalfway.transfer._curve import TransferCurve
 from skhalfway.transfer._folder import read_place
 from skhalfway.transfer._matrix import TransferMatrix
 from skhalfway.transfer._measure import Plan, Tried, try_all
+from skhalfway.transfer._method import step_size, versions_for
 from skhalfway.transfer._outcomes import NOT_ASKED
 from skhalfway.transfer._samples import kept_in
 
@@ -107,9 +108,19 @@ def measure_curve(scorer: TransferScorer, X: Any, y: Any, eps: Any, target: Any)
     origin = _origin(scorer, "TransferScorer.transfer_curve", plan, tried, begin)
     unit = generator.eps_unit if isinstance(generator.eps, Real) else "eps"
     every = np.array([0.0, *budgets])
+    by_gradient = any("gradients" in cost for cost in tried.costs.values())
+
+    def at_budget(eps: Any) -> dict[str, Any]:
+        if "step_size" not in origin.settings:
+            return {"eps": eps}
+        if isinstance(eps, list):
+            each = [at_budget(one)["step_size"] for one in eps]
+            return {"eps": eps, "step_size": None if None in each else each}
+        return {"eps": eps, "step_size": step_size(generator, eps, by_gradient=by_gradient)}
+
     matrices = []
-    for k, budget in enumerate(every):
-        settings = {**origin.settings, "eps": float(budget), "eps_unit": unit}
+    for k, budget in enumerate(every.tolist()):
+        settings = {**origin.settings, **at_budget(budget), "eps_unit": unit}
         matrices.append(_matrix(scorer, tried, k, replace(origin, settings=settings, costs={}, seconds=None)))
     curve = TransferCurve(
         every,
@@ -118,7 +129,7 @@ def measure_curve(scorer: TransferScorer, X: Any, y: Any, eps: Any, target: Any)
         float(generator.norm),
         unit,
         tried.masked,
-        provenance=replace(origin, settings={**origin.settings, "eps": budgets, "eps_unit": unit}),
+        provenance=replace(origin, settings={**origin.settings, **at_budget(budgets), "eps_unit": unit}),
     )
     return _unless_interrupted(tried, curve)
 
@@ -193,5 +204,10 @@ def _origin(scorer: TransferScorer, made_by: str, plan: Plan, tried: Tried, begi
     if plan.target is not None:
         settings["target"] = plan.target if np.ndim(plan.target) == 0 else "a label for each sample"
     return Provenance(
-        made_by, settings, n_samples=len(plan.samples), seconds=perf_counter() - begin, costs=tried.costs
+        made_by,
+        settings,
+        n_samples=len(plan.samples),
+        versions=versions_for(scorer._generator.attack),
+        seconds=perf_counter() - begin,
+        costs=tried.costs,
     )

@@ -49,6 +49,15 @@ def read_masked(masked: Any, n: int) -> NDArray[np.bool_] | None:
     return flags
 
 
+def check_outcomes(outcomes: Any) -> None:
+    """Raise a TypeError for anything but outcomes."""
+    if not isinstance(outcomes, Outcomes):
+        raise TypeError(
+            f"outcomes must be an Outcomes, as in matrix.outcomes, got {shown(outcomes)}; the rates of one "
+            "model are in matrix.to_frame().loc[name], its adversarial samples in matrix.samples(name)"
+        )
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class TransferMatrix(BySample, Result):
     """Counts of adversarial samples made on each source and tried on each target.
@@ -209,6 +218,7 @@ class TransferMatrix(BySample, Result):
             raise ValueError(f"standard_error must be a number >= 0 or nan, got {shown(self.standard_error)}")
         object.__setattr__(self, "masked", read_masked(self.masked, n_sources))
         if self.outcomes is not None:
+            check_outcomes(self.outcomes)
             self._check_outcomes(self.outcomes)
 
     def _check_outcomes(self, outcomes: Outcomes) -> None:
@@ -250,6 +260,8 @@ class TransferMatrix(BySample, Result):
 
         Raises
         ------
+        TypeError
+            If ``outcomes`` are none.
         ValueError
             If the outcomes do not hold what is to be counted. The goal "target" needs attacks that aim at a
             label; the condition "all" needs attacks on all samples, also on misclassified ones.
@@ -276,6 +288,7 @@ class TransferMatrix(BySample, Result):
         >>> TransferMatrix.of(outcomes, "source_fooled").rates.round(2)
         array([[0.33]])
         """
+        check_outcomes(outcomes)
         check_choice("condition", condition, CONDITIONS)
         check_choice("goal", goal, GOALS)
         if goal == "target" and outcomes.goals is None:

@@ -13,6 +13,7 @@ from skhalfway._checks import check_different
 from skhalfway._index import index_for, level_names, only_numbered
 from skhalfway._text import shown
 from skhalfway.results._reading import part_of_results
+from skhalfway.results._result import equal
 from skhalfway.transfer._failures import FailedPair
 
 NOT_ASKED = -1
@@ -36,6 +37,7 @@ class Outcomes:
     """Predictions of every model for the clean samples, for noise and for adversarial samples.
 
     Predictions are class indices, that is positions in ``classes``, as small integers. Arrays are read-only.
+    Outcomes are equal if their predictions, labels, names and failures are.
 
     Parameters
     ----------
@@ -165,6 +167,11 @@ class Outcomes:
             if len(self.row_index) != n:
                 raise ValueError(f"row_index must hold {n} names of samples, got {len(self.row_index)}")
             object.__setattr__(self, "index_names", level_names(self.row_index))
+
+    def __eq__(self, other: object) -> bool:
+        return equal(self, other) if isinstance(other, Outcomes) else NotImplemented
+
+    __hash__ = None  # type: ignore[assignment]
 
     def _keep(self, name: str, array: NDArray[Any]) -> None:
         kept = array.copy() if array.flags.writeable else array

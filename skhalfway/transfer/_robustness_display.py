@@ -9,6 +9,7 @@ import numpy as np
 from skhalfway.displays import Display
 from skhalfway.displays._style import colours
 from skhalfway.transfer._robustness import Robustness
+from skhalfway.transfer._shown import drawn_origin
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -82,6 +83,8 @@ class RobustnessDisplay(Display, draws=[Robustness]):
             self.points_.append(ax.errorbar(share, place, xerr=reach, **style | (line_kw or {})))
         ax.set_yticks(range(len(rows)), [name for name, _, _, _ in rows])
         ax.set(xlabel="accuracy", xlim=(-0.02, 1.02), ylim=(len(rows) - 0.5, -0.5))
+        if title := drawn_origin(self.result.provenance).strip():
+            ax.set_title(title, fontsize=10)
         ax.grid(axis="x", alpha=0.3)
         ax.spines[["top", "right"]].set_visible(False)
         figure: Any = ax.figure

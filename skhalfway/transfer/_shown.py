@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,8 +15,10 @@ from skhalfway.results._table import Cell, Table
 from skhalfway.transfer._counting import CONDITIONS
 
 if TYPE_CHECKING:
+    from skhalfway.results import Provenance
     from skhalfway.transfer._matrix import TransferMatrix
 
+_WIDEST = 34  # characters in a line of a title
 # name of the only row where each target has an ensemble of its own as source
 ALL_OTHERS = "all others"
 MASKED = (
@@ -67,16 +69,39 @@ def known_pairs(matrix: TransferMatrix) -> str:
     return f" over {matrix._transfers.sum()} of {counted(int(matrix._pairs.sum()), 'pair')}"
 
 
-def attack_of(settings: dict[str, Any]) -> str:
-    """Attack and budget in short, from the settings of a provenance; empty where it has none."""
+def attack_of(settings: Mapping[str, Any], longest: int | None = None) -> str:
+    """Attack and budget in short, from the settings of a provenance; empty where it has none.
+
+    ``longest``: number of characters to which the name of an attack is cut, so that the budget is seen.
+    """
     if "attack" not in settings:
         return ""
     norm, eps, unit = (settings.get(name) for name in ("norm", "eps", "eps_unit"))
-    size = f"{eps:g}" if isinstance(eps, (int, float)) else "by feature"
-    if isinstance(eps, str) and eps.startswith(BY_SAMPLE):
-        size = BY_SAMPLE
-    unit = "" if unit in (None, "input") else f" {unit}"
-    return f"{settings['attack']}, L{norm:g} eps {size}{unit}"
+    budget = ""
+    if norm is not None and eps is not None:
+        size = f"{eps:g}" if isinstance(eps, (int, float)) else "by feature"
+        if isinstance(eps, str) and eps.startswith(BY_SAMPLE):
+            size = BY_SAMPLE
+        budget = f", L{norm:g} eps {size}{'' if unit in (None, 'input') else f' {unit}'}"
+    name = str(settings["attack"])
+    room = len(name) if longest is None else longest - len(budget)
+    return f"{name if len(name) <= room else f'{name[: room - 3]}...'}{budget}"
+
+
+def drawn_attack(settings: Mapping[str, Any], before: str = "") -> str:
+    """Attack and budget as a line of the title of a drawing; empty if they are not known."""
+    attack = attack_of(settings, _WIDEST - len(before))
+    return f"{before}{attack}\n" if attack else ""
+
+
+def drawn_samples(provenance: Provenance) -> str:
+    """Number of samples as a line of the title of a drawing; empty if it is not known."""
+    return "" if provenance.n_samples is None else f"{counted(provenance.n_samples, 'sample')}\n"
+
+
+def drawn_origin(provenance: Provenance | None) -> str:
+    """Attack, budget and number of samples as lines of the title of a drawing, as far as they are known."""
+    return "" if provenance is None else drawn_attack(provenance.settings) + drawn_samples(provenance)
 
 
 def failed_pairs(matrix: TransferMatrix) -> NDArray[np.bool_]:

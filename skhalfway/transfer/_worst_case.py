@@ -21,6 +21,7 @@ from skhalfway.results import Provenance
 from skhalfway.transfer._cell_store import CellStore
 from skhalfway.transfer._cells import run_all
 from skhalfway.transfer._failures import Care, Failures
+from skhalfway.transfer._method import versions_for
 from skhalfway.transfer._robustness import Robustness
 from skhalfway.transfer._source import sources_of
 
@@ -98,6 +99,7 @@ def measure_robustness(scorer: AttackingCollection, estimator: Any, X: Any, y: A
         "TransferScorer.robustness",
         scorer._settings(array, out_of_reach, costs),
         n_samples=len(array),
+        versions=versions_for(scorer._generator.attack),
         seconds=perf_counter() - begin,
         costs=costs,
     )

@@ -351,7 +351,7 @@ def test_display_from_estimator(iris, iris_models):
     display = TransferCurveDisplay.from_estimator(scorer, X, y, eps=EPS)
     alone = scorer.transfer_curve(X, y, eps=EPS)
     np.testing.assert_array_equal(display.result.rates, alone.rates)
-    assert display.ax_.get_title() == 'condition="all"'
+    assert display.ax_.get_title() == 'auto, 150 samples\ncondition="all"'
 
 
 def test_plot_of_who_threatens_one_target(iris, pair):

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from skhalfway import TransferCurve, TransferCurveDisplay, TransferMatrix, TransferMatrixDisplay
+from skhalfway.results import Provenance
 from skhalfway.transfer import (
     Outcomes,
     Robustness,
@@ -49,14 +50,19 @@ def outcomes_of(n_sources, n_targets, *, seed=0, labels=("c0", "c1", "c2"), n_sa
     )
 
 
+RECIPE = "Recipe(Momentum(decay=1.0), Variance(n=5, radius=1.5))"
+ORIGIN = Provenance("f", {"attack": RECIPE, "norm": np.inf, "eps": 0.1, "eps_unit": "std"}, n_samples=60)
+
+
 def matrix_of(n_sources, n_targets, **given):
-    return TransferMatrix.of(outcomes_of(n_sources, n_targets, **given))
+    return TransferMatrix.of(outcomes_of(n_sources, n_targets, **given), provenance=ORIGIN)
 
 
 def comparison_of(n_sources, n_targets):
     one = outcomes_of(n_sources, n_targets)
     other = replace(one, adversarial=outcomes_of(n_sources, n_targets, seed=1).adversarial)
-    return TransferMatrix.of(one).compare(TransferMatrix.of(other))
+    larger = replace(ORIGIN, settings={**ORIGIN.settings, "eps": 0.2})
+    return TransferMatrix.of(one, provenance=ORIGIN).compare(TransferMatrix.of(other, provenance=larger))
 
 
 def curve_of(n_sources, n_targets):
@@ -70,7 +76,8 @@ def curve_of(n_sources, n_targets):
     half = replace(one, adversarial=np.where(np.arange(60) % 2, one.adversarial, before.adversarial))
     matrices = tuple(map(TransferMatrix.of, (before, half, one)))
     fallen = matrices[-1].source_fooled
-    return TransferCurve([0, 0.1, 0.2], matrices, np.stack([0 * fallen, fallen // 2, fallen]))
+    fallen = np.stack([0 * fallen, fallen // 2, fallen])
+    return TransferCurve([0, 0.1, 0.2], matrices, fallen, provenance=ORIGIN)
 
 
 def check_all_axes(display):
@@ -126,6 +133,21 @@ HEAT_MAPS = {
         [(1, 1), (8, 8), (2, 8), (8, 2)],
     ),
 }
+
+
+def test_titles_say_attack_budget_and_number_of_samples():
+    title = matrix_of(2, 3).plot().ax_.get_title()
+    assert title.startswith("Recipe(Moment..., Linf eps 0.1 std\n60 samples\nmean transfer rate")
+    title = matrix_of(2, 3).by_class().plot().ax_.get_title()
+    assert title.startswith("Recipe(Moment..., Linf eps 0.1 std\n60 samples\nhighest transfer rate")
+    title = comparison_of(2, 2).plot().ax_.get_title()
+    lines = ["Recipe(Moment..., Linf eps 0.2 std", "minus Recipe(..., Linf eps 0.1 std"]
+    assert title.splitlines()[:2] == lines and title.splitlines()[2].startswith("60 samples, mean +")
+    assert curve_of(2, 2).plot().ax_.get_title() == f"{RECIPE[:31]}..., 60 samples"
+    same = matrix_of(2, 2).compare(matrix_of(2, 2)).plot().ax_.get_title()
+    assert same.startswith("the other experiment minus the first:\nRecipe(Moment..., Linf eps 0.1 std\n60")
+    bare = TransferMatrix.of(outcomes_of(2, 2)).plot().ax_.get_title()
+    assert bare.startswith("mean transfer rate")
 
 
 @pytest.mark.parametrize(

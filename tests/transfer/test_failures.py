@@ -237,7 +237,7 @@ def test_curves_and_targets(good):
     assert np.isnan(curve.source_success[:, 2]).all()
     assert "all pairs with 'bad'" in str(curve)
     ax = curve.plot().ax_
-    assert ax.get_title() == "means are over 2 of 6 pairs: in the others a model failed"
+    assert ax.get_title() == "auto, 150 samples\nmeans are over 2 of 6 pairs: in the others a model failed"
     assert "to bad (unknown)" in [text.get_text() for text in ax.get_legend().get_texts()]
     assert curve.subset(Y == 1).matrices[0].failures
     with pytest.warns(ModelWarning, match="all pairs with 'bad'"):

@@ -213,7 +213,7 @@ def test_one_opinion_for_a_curve_and_for_robust_accuracy(net, digits, samples) -
     assert curve.masked.tolist() == [True, False]
     assert "attacks on these are too weak: hidden\nwarning: hidden: attack='pgd' fools it on" in repr(curve)
     title = curve.plot().ax_.get_title()
-    assert title == "gradients possibly masked (*): hidden"
+    assert title == "pgd, 100 samples\ngradients possibly masked (*): hidden"
     assert "from hidden *" in curve.plot(target="lr").ax_.get_legend().get_texts()[0].get_text()
     with pytest.warns(ModelWarning, match="model 'hidden'.* may be masked"):
         judged.robust_accuracy(lr, *samples)

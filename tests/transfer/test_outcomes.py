@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -13,7 +14,7 @@ from scipy.stats import norm
 from sklearn.linear_model import LogisticRegression
 from sklearn.svm import SVC
 
-from skhalfway import AdversarialGenerator, TransferMatrix, TransferScorer
+from skhalfway import AdversarialGenerator, TransferMatrix, TransferScorer, load_result
 from skhalfway._index import index_of
 from skhalfway._intervals import wilson_interval
 from skhalfway.results import ConfidenceInterval, Provenance
@@ -315,6 +316,29 @@ def test_counts_alone_say_what_is_missing():
         whole.counted_as("target")
 
 
+def test_outcomes_are_equal_by_content(tmp_path):
+    matrix = TransferMatrix.of(outcomes_of())
+    matrix.save(tmp_path / "matrix.json")
+    one, other = (load_result(tmp_path / "matrix.json").outcomes for _ in range(2))
+    assert one == other == matrix.outcomes and one is not other
+    assert one != matrix.subset(np.arange(10)).outcomes and one != 3
+    changed = one.clean.copy()
+    changed[0, 0] = (changed[0, 0] + 1) % 4
+    assert one != replace(one, clean=changed) and one == replace(one, fingerprints=None)
+    with pytest.raises(TypeError, match="unhashable"):
+        hash(one)
+
+
+@pytest.mark.parametrize("given", ["a", 3, None, np.eye(2), TransferMatrix.of(outcomes_of())])
+def test_what_is_no_outcomes(given):
+    message = "outcomes must be an Outcomes, as in matrix.outcomes, got .*; the rates of one model are in"
+    with pytest.raises(TypeError, match=message):
+        TransferMatrix.of(given)
+    if given is not None:
+        with pytest.raises(TypeError, match=message):
+            replace(TransferMatrix.of(outcomes_of()), outcomes=given)
+
+
 # ---- comparisons
 
 
@@ -348,11 +372,12 @@ def test_comparison_is_the_slow_one():
     assert second.compare(first).mean_difference == -found.mean_difference
     frame = found.to_frame().reset_index()
     columns = ["source", "target", "n", "only_first", "only_other", "difference", "low", "high"]
-    assert list(frame.columns) == [*columns, "p", "significant"]
+    assert list(frame.columns) == [*columns, "p", "p_unadjusted", "significant"]
     row = frame.iloc[1]
     assert (row["source"], row["target"]) == (one.sources[0], one.targets[1])
     counts = found.n, found.only_first, found.only_other
-    given = (*counts, found.differences, *found.confidence_interval(), found.p, found.significant)
+    ps = found.p, found.p_unadjusted
+    given = (*counts, found.differences, *found.confidence_interval(), *ps, found.significant)
     assert row[2:].tolist() == [values[0, 1] for values in given]
     same = first.compare(first)
     assert not same.significant.any() and same.mean_difference == 0
@@ -380,11 +405,83 @@ def test_what_is_unknown_of_a_comparison_is_left_out():
     wrong[NAMES.index("d")] = (outcomes.labels + 1) % 4  # nothing counts for d
     matrix = TransferMatrix.of(replace(outcomes, clean=wrong))
     lines = repr(matrix.compare(matrix)).splitlines()
-    title = "TransferComparison: mean difference +.00 [-.11 +.11], 0 pairs with a significant difference"
+    title = (
+        "TransferComparison: mean difference .00 [-.11 +.11], 0 of 3 pairs with a significant difference "
+        "(0 of 1 source on itself)"
+    )
     assert lines[0] == title
-    assert lines[-2].split() == ["a", "+.00", "(p", "1.0)", "+.00", "(p", "1.0)", "-"]
+    assert lines[-2].split() == ["a", ".00", "(p", "1.0)", ".00", "(p", "1.0)", "-"]
     empty = matrix.subset([])
-    assert "mean difference -, 0 pairs" in repr(empty.compare(empty))
+    assert "mean difference -, 0 of 0 pairs" in repr(empty.compare(empty))
+
+
+def differing(counts, n=400):
+    """Two experiments on models a and b; in the second alone, so many samples fool each pair."""
+    zeros, made = np.zeros((2, n), int), np.zeros((2, 2, 2, n), int)
+    for i, j in np.ndindex(2, 2):
+        made[1, i, j, : counts[i][j]] = 1
+    return [
+        TransferMatrix.of(Outcomes("ab", "ab", "ab", np.arange(2), zeros[0], zeros, zeros, zeros, answers))
+        for answers in made
+    ]
+
+
+def test_named_pairs_are_tested_alone():
+    one, other = differing([[1, 4], [0, 2]])
+    whole, alone = one.compare(other), one.compare(other, pairs=[("a", "b")])
+    p = [[1.0, 1 / 8], [1.0, 1 / 2]]
+    np.testing.assert_allclose(whole.p_unadjusted, p)
+    np.testing.assert_allclose(whole.p, [[1.0, 4 / 8], [1.0, 1.0]])
+    np.testing.assert_allclose(alone.p, [[np.nan, 1 / 8], [np.nan, np.nan]])
+    assert alone.tested.tolist() == [[False, True], [False, False]]
+    assert alone.mean_difference == whole.mean_difference
+    assert "0 of 1 pair with a significant difference\n" in repr(alone) and "for 1 test)" in repr(alone)
+    assert repr(alone).splitlines()[-2].split() == ["a", "(+.003)", "+.01", "(p", ".12)"]
+    assert "p .12 before the adjustment" in whole._repr_html_()
+    both = one.compare(other, pairs=[("a", "b"), ("b", "b")])
+    np.testing.assert_allclose(both.p, [[np.nan, 2 / 8], [np.nan, 1 / 2]])
+
+
+def test_pairs_are_counted_without_sources_on_themselves():
+    one, other = differing([[30, 20], [0, 9]])
+    assert "1 of 2 pairs with a significant difference (2 of 2 sources on themselves)" in repr(
+        one.compare(other)
+    )
+
+
+def test_the_mean_difference_shows_the_sign_of_each_end():
+    one, other = differing([[0, 3], [0, 0]])
+    comparison = one.compare(other)
+    low, high = comparison.mean_interval
+    assert 0 <= low < 0.005 < high
+    drawn = comparison.plot(include_intervals=True)
+    said = repr(comparison).splitlines()[0]
+    mean = re.search(r"mean difference (\S+) \[(\S+) (\S+)\]", said).groups()
+    assert mean[0].startswith("+.00") and float(mean[0]) > 0 and (low == 0) == (float(mean[1]) == 0)
+    assert f"mean {mean[0]} [{mean[1]} {mean[2]}]" in drawn.ax_.get_title()
+    texts = [text.get_text().split("\n") for text in drawn.text_.ravel()]
+    # cells have one format: two decimals, and the sign of what is not 0
+    assert [text[0] for text in texts] == [".00", "+.01", ".00", ".00"]
+    assert texts[1][1].startswith("\N{MINUS SIGN}.00 to +.")
+    assert all(" to " in text[1] and text[1][0] in "+\N{MINUS SIGN}" for text in texts)
+
+
+@pytest.mark.parametrize(
+    ("pairs", "error"),
+    [
+        ("ab", TypeError),
+        (3, TypeError),
+        ([], ValueError),
+        (["ab"], ValueError),
+        ([("a", "c")], ValueError),
+        ([("a", "b", "a")], ValueError),
+        ([("a", "b"), ("a", "b")], ValueError),
+    ],
+)
+def test_pairs_that_are_none(pairs, error):
+    one, other = differing([[0, 3], [0, 0]])
+    with pytest.raises(error, match=r"pairs must hold (\(source, target\), of the sources|each pair once)"):
+        one.compare(other, pairs=pairs)
 
 
 def test_the_interval_of_a_difference_holds():
@@ -470,7 +567,7 @@ def test_stars_are_where_the_adjusted_p_is():
     assert comparison.significant.tolist() == [[False, True, False]]
     assert one.compare(other, level=0.9).significant.tolist() == [[True, True, False]]
     line = " ".join(repr(comparison).splitlines()[-1].split())
-    assert line == "a +.15 (p .06) +.23 * (p .01) +.00 (p 1.0)"
+    assert line == "a +.15 (p .06) +.23 * (p .01) .00 (p 1.0)"
     assert repr(other.compare(one)).splitlines()[-1].split()[:3] == ["a", "-.15", "(p"]
     with pytest.raises(ValueError, match="level must be between 0 and 1, got 1"):
         one.compare(other, level=1)
