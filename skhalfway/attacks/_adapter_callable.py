@@ -35,6 +35,10 @@ class CallableAdapter(Adapter):
         return shown(self.attack)
 
     @property
+    def label(self) -> str:
+        return str(getattr(self.attack, "__name__", self.class_.__name__))
+
+    @property
     def by_gradient(self) -> bool:
         return False
 
