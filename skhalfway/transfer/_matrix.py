@@ -127,8 +127,9 @@ class TransferMatrix(BySample, Result):
     same samples. The test is McNemar's, exact and one-sided. Let b samples fool the source only by the other
     attack, and c samples only by its own attack. The test rejects if P(B >= b) is below the level, where B is
     binomial with b + c draws and probability 1/2. The level is .025 for the queries and .025 / m for each of
-    the m other attacks. If all attacks are equally strong, at most 5 % of the sources are doubted by chance; in
-    simulations with 2, 4 or 8 sources and success rates of .2, .5 and .8 on 100 samples, 0.9 % to 3.1 %.
+    the m other attacks. If all attacks are equally strong, at most 5 % of the sources are doubted by chance.
+    It was 0.9 % to 3.1 % in simulations with 2, 4 or 8 sources and success rates of .2, .5 and .8 on 100
+    samples.
 
     A source that is doubted is marked with an asterisk wherever the matrix is shown. In such a case ``"pgd"``
     with 5 random restarts attacks up to 64 of the missed samples. If it fools the source on at least half of

@@ -22,7 +22,6 @@ from skhalfway.attacks._parameters import (
     chooses,
     gradient_attack,
     is_own,
-    kind_of,
     takes_gradients,
     without_gradient,
 )
@@ -357,20 +356,14 @@ class Attacked:
     @property
     def _more_queries(self) -> str:
         """What to do where an attack by queries is too weak."""
-        generator = self.source.generator
-        kind = None if chooses(generator.attack) else kind_of(generator.attack)
-        free = without_gradient(generator.norm)
-        tried = {"auto": free[:1], "auto-strong": [*free[:1], "square"]}.get(
-            generator.attack, [generator.attack]
-        )
+        attack, most = self.source.generator.attack, self.source.generator.max_queries
+        free = without_gradient(self.source.generator.norm)
+        tried = {"auto": free[:1], "auto-strong": [*free[:1], "square"]}.get(attack, [attack])
         others = " or ".join(repr(name) for name in free if name not in tried)
         remedy = f"try attack={others}" if others else "try another attack"
-        if kind is not None and kind.module == "_tree":
+        if attack == "tree":  # it asks no queries
             return remedy
-        return (
-            f"max_queries={generator.max_queries} may be too few, or its answers may be random; raise it, or "
-            f"{remedy}"
-        )
+        return f"max_queries={most} may be too few, or its answers may be random; raise it, or {remedy}"
 
     def _says_of_random(self, rows: NDArray[np.intp]) -> str:
         """What to do if the source answers differently when it is asked twice; empty if it does not."""

@@ -464,3 +464,21 @@ def test_a_run_that_is_killed_goes_on_where_it_was(tmp_path):
     assert [ended(run) for run in both] == [0, 0]
     assert all(load_result(tmp_path / f"{k}.json") == plain for k in range(2))
     assert Store(second).info().n_left_over == 0
+
+
+def test_an_attack_without_readable_content_is_refused_with_what_to_do(iris, iris_models, tmp_path):
+    lock = threading.Lock()
+
+    def guarded(model, X, y):
+        with lock:
+            return X
+
+    models = {name: iris_models[name] for name in ("lr", "svm")}
+    scorer = TransferScorer(AdversarialGenerator(attack=guarded), random_state=0, memory=tmp_path).fit(models)
+    match = "by their code and parameters, but the content of lock .* which .*guarded uses: .* memory=None"
+    with pytest.raises(TypeError, match=match):
+        scorer.transfer(iris[0][::5], iris[1][::5])
+    guarded.__skhalfway_key__ = "1"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ModelWarning)  # it changes nothing
+        assert not scorer.transfer(iris[0][::5], iris[1][::5]).fooled.any()
