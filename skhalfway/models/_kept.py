@@ -91,7 +91,7 @@ def weights_kept(modules: Iterable[nn.Module]) -> Iterator[list[str]]:
         for module in modules
         for label, part in module.named_modules()
         for name, weight in list(part._parameters.items())
-        if weight is not None and _may_be_written(weight)
+        if weight is not None and bool(_may_be_written(weight))
     ]
     changed: list[str] = []
     try:
