@@ -58,7 +58,7 @@ def say_out_of_reach(region: Region | WholeRegion, owner: Any) -> list[str]:
 
 
 def say_of_whole_numbers(X: Any, constraints: Constraints | None) -> None:
-    """Warn that adversarial samples of an array or tensor of whole numbers are floats, unless rules limit them.
+    """Warn where whole numbers, in an array or a tensor, become floats and no rule limits that.
 
     Columns of DataFrames are not spoken of, since whole numbers there are often amounts.
     """

@@ -50,8 +50,8 @@ def checked_scores(scores: NDArray[np.float64], X: Any, told: str) -> NDArray[np
         alone = ""
         if len(scores) == 1 and not _holds_nan(X):
             alone = (
-                ". It got a single sample, and statistics of a batch, such as x.std(dim=0), need several: let "
-                "it use those of its training data"
+                ". It got a single sample, and statistics of a batch, such as x.std(dim=0), need several: "
+                "let it use those of its training data"
             )
         raise ValueError(
             f"{told} gives scores that are nan for {undefined.sum()} of {len(scores)} samples "

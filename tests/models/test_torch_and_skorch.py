@@ -1,5 +1,7 @@
 """torch modules and skorch nets: float32 as they are, and in evaluation mode."""
 
+import warnings
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -266,5 +268,5 @@ def test_a_single_sample_without_statistics_of_its_batch_is_named():
         warnings.simplefilter("ignore")  # torch's, of a deviation without degrees of freedom
         with pytest.raises(ValueError, match=match):
             model.scores(X[:1])
-    with pytest.raises(ValueError, match="nan for 1 of 1 samples .*in X, which holds nan$"):
-        model.scores(np.full((1, 3), np.nan, np.float32))
+        with pytest.raises(ValueError, match="nan for 1 of 1 samples .*in X, which holds nan$"):
+            model.scores(np.full((1, 3), np.nan, np.float32))
