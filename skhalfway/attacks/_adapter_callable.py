@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from skhalfway._text import shown
 from skhalfway.attacks._adapters import Adapter, named_parameters
 from skhalfway.attacks._reference import is_range
+from skhalfway.models._kept import weights_kept
 from skhalfway.models._skorch_model import SkorchModel
 from skhalfway.models._torch_model import TorchModel
 from skhalfway.models._type_checks import is_torch_module, net_dtype, unfrozen
@@ -33,6 +34,10 @@ class CallableAdapter(Adapter):
     @property
     def name(self) -> str:
         return shown(self.attack)
+
+    @property
+    def label(self) -> str:
+        return str(getattr(self.attack, "__name__", self.class_.__name__))
 
     @property
     def by_gradient(self) -> bool:
@@ -92,11 +97,16 @@ class CallableAdapter(Adapter):
         }
         classes = np.arange(problem.n_classes) if model.classes_ is None else model.classes_
         known = model.module if is_torch_module(model.estimator) else unfrozen(model._called)
-        before = _versions(known)
         params = {name: task[name] for name in _TASK if name in self.parameter_names()}
-        made = self.attack(known, X, classes[problem.labels], **(params | (generator.attack_params or {})))
-        if _versions(known) != before:
-            raise ValueError("it wrote to the weights of the model, which are its owner's; write to a copy")
+        with weights_kept(_modules_of(known)) as changed:
+            made = self.attack(
+                known, X, classes[problem.labels], **(params | (generator.attack_params or {}))
+            )
+        if changed:
+            raise ValueError(
+                f"it wrote to the weights of the model, which are its owner's: {shown(changed)}; they were "
+                "put back as they were; write to a copy"
+            )
         return made
 
     def to_z(self, made: NDArray[Any], generator: AdversarialGenerator, region: Region) -> NDArray[Any]:
@@ -121,10 +131,11 @@ def _budgets(region: Region, X: NDArray[Any]) -> Any:
     return np.where(able, each.ravel(), 0.0).reshape(-1, *[1] * (X.ndim - 1))
 
 
-def _versions(known: Any) -> list[int]:
-    """How often each weight of a torch module was written to; empty for other models."""
-    weights = known.parameters() if is_torch_module(known) else ()
-    return [weight._version for weight in weights if not weight.is_inference()]
+def _modules_of(known: Any) -> list[Any]:
+    """The torch module that a callable gets, or those that the object it gets holds, as skorch nets do."""
+    if is_torch_module(known):
+        return [known]
+    return [part for part in getattr(known, "__dict__", {}).values() if is_torch_module(part)]
 
 
 def _dtype_of(model: Model, X: NDArray[Any]) -> str:

@@ -136,9 +136,14 @@ class Adapter:
         return f"{self.owner} {self.class_.__name__}"
 
     @property
+    def label(self) -> str:
+        """Name of the attack where messages repeat the parameter ``attack``."""
+        return self.class_.__name__
+
+    @property
     def gradient_name(self) -> str:
         """Name, for messages, of an attack that follows the source's gradient; empty for any other."""
-        return f"attack={self.class_.__name__}" if self.by_gradient else ""
+        return f"attack={self.label}" if self.by_gradient else ""
 
     def check(self, generator: AdversarialGenerator) -> None:
         """Raise for parameters that are invalid whatever the data is."""

@@ -139,7 +139,7 @@ class APGD(GradientAttack):
         for step in range(1, self.n_steps + 1):
             x, height = climbed.x, climbed.height
             way = torch.zeros_like(x)
-            ball.ascend(way, climbed.gradient.clone(), 1.0)
+            ball.ascend(way, climbed.gradient, 1.0)
             there = torch.addcmul(x, way, size.reshape(each))
             ball.confine(there)
             if step > 1:

@@ -14,7 +14,8 @@ from skhalfway._text import shown
 from skhalfway.attacks._following import Following
 from skhalfway.attacks._losses import CrossEntropy
 from skhalfway.attacks._norms import at_least_tiny, lengths
-from skhalfway.attacks._pieces import Piece, Run, has, repeated
+from skhalfway.attacks._own_pieces import call, changed, moved, weighed
+from skhalfway.attacks._pieces import Gradient, Piece, Run, has, repeated
 
 if TYPE_CHECKING:
     from skhalfway._streams import Streams
@@ -81,12 +82,12 @@ class Course:
         logits: list[torch.Tensor] = []
         self._run.at = x
         for piece in self._pieces:
-            piece.prepare(self._run)
+            call(piece, "prepare", self._run)
         for piece in self._pieces:
-            x = piece.ahead(self._run, x)
+            x = moved(piece, "ahead", x, self._run, x)
         ask = partial(self._ask, logits)
         for piece in reversed(self._asking):
-            ask = partial(piece.gradient, self._run, ask=ask)
+            ask = partial(self._by_piece, piece, ask)
         gradient = ask(x)
         return gradient, None if self._elsewhere or x is not self._run.at else logits[0]
 
@@ -98,7 +99,7 @@ class Course:
     def direction(self, gradient: torch.Tensor) -> torch.Tensor:
         """Direction of the step."""
         for piece in self._pieces:
-            gradient = piece.direction(self._run, gradient)
+            gradient = moved(piece, "direction", gradient, self._run, gradient)
         return gradient
 
     def move(self, ball: Ball, x: torch.Tensor, direction: torch.Tensor, size: float) -> None:
@@ -109,12 +110,15 @@ class Course:
         if self._stride is None:
             ball.ascend(x, direction, size)
             return
-        stride = self._stride.stride(self._run, direction)
+        stride = moved(self._stride, "stride", direction, self._run, direction)
         if ball.free is not None:
             stride = stride * ball.free
         if ball.norm != torch.inf:  # scale the step to its length in the norm
             stride = stride / at_least_tiny(lengths(stride, ball.norm))
         x.add_(stride, alpha=size)
+
+    def _by_piece(self, piece: Piece, ask: Gradient, x: torch.Tensor) -> torch.Tensor:
+        return moved(piece, "gradient", x, self._run, x, ask)
 
     def _ask(self, logits: list[torch.Tensor], x: torch.Tensor) -> torch.Tensor:
         """Gradient at points of the mean over copies; as many at once as the batch size allows."""
@@ -134,17 +138,17 @@ class Course:
         copy = numbers.repeat_interleave(len(seen))
         seen = repeated(seen, len(numbers))
         for piece in self._inputs:
-            seen = piece.change(self._run, seen, copy % piece.n_copies)
+            seen = changed(piece, seen, self._run, seen, copy % piece.n_copies)
             copy = copy // piece.n_copies
         return seen
 
     def _weigh(self, logits: torch.Tensor, own: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        return self._loss.weigh(self._run, logits, own)
+        return weighed(self._loss, logits, own, self._run)
 
 
 def _length(piece: Piece, run: Run) -> float:
     """Length of a step by a piece, checked."""
-    length: Any = piece.length(run)
+    length: Any = call(piece, "length", run)
     known = isinstance(length, (Real, np.number)) and not isinstance(length, bool)
     if not known or not 0 <= length < np.inf:
         raise ValueError(

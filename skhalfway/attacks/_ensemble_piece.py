@@ -98,7 +98,7 @@ class ReducedVariance(Piece):
         for _ in range(_A_MEMBER * len(weights) if self.n is None else self.n):
             k = min(int(np.searchsorted(np.cumsum(weights), draws.uniform(_ONE)[0])), len(weights) - 1)
             total = self.decay * total + _of_member(members, k, point, ask) - here[k] + mean
-            step = total.clone() if ball.free is None else total * ball.free
+            step = total if ball.free is None else total * ball.free
             ball.ascend(point, step, run.size)
             ball.confine(point)
         return total

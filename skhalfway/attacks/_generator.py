@@ -36,8 +36,8 @@ class AdversarialGenerator(GeneratorBase):
         - ``"auto-strong"``: for robust accuracy, several attacks in turn, as in AutoAttack [9]_. Each is run
           on the samples that none before it fooled: ``"tree"`` for trees; with a gradient, exact or smoothed,
           ``"apgd"`` with both losses (in L1 ``"pgd"`` too) and ``"fmn"``; ``"square"``; with a smoothed
-          gradient or none, ``"hopskipjump"`` (``"surrogate"`` in L1). In L0 it is ``"sigmazero"`` alone.
-          AutoAttack's own settings are ``max_iter=100`` and ``max_queries=5000``.
+          gradient, none, or one of exactly 0, ``"hopskipjump"`` (``"surrogate"`` in L1). In L0 it is
+          ``"sigmazero"`` alone. AutoAttack's own settings are ``max_iter=100`` and ``max_queries=5000``.
         - By gradient: ``"fgsm"``, one step [1]_; ``"pgd"``, projected steps [2]_; ``"mifgsm"``, steps with
           momentum [3]_; ``"apgd"``, steps whose length adapts to the progress of the loss [9]_, the strongest
           of these with ``max_iter=100``; a :class:`~skhalfway.attacks.Recipe` of pieces, or the name of a

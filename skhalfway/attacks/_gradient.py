@@ -264,7 +264,7 @@ class GradientAttack:
                 batch.members.step, batch.members.size = step, size
             gradient, logits = batch.gradient(x) if pieces is None else pieces.gradient(x)
             if ball.free is not None:
-                gradient.mul_(ball.free)
+                gradient = gradient * ball.free  # not in place: it may be the source's own tensor
             if step == n_steps - 1:
                 if logits is None:
                     logits = batch.logits(x) if pieces is None else pieces.logits(x)

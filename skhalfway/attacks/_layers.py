@@ -13,6 +13,7 @@ from torch import fx, nn
 from skhalfway._checks import meant
 from skhalfway._text import brief, shown
 from skhalfway.attacks._of_ensembles import check_one_layer
+from skhalfway.attacks._own_pieces import call
 from skhalfway.attacks._pieces import Piece, has
 from skhalfway.models._graph import traced
 
@@ -114,7 +115,7 @@ def wired(model: Model, pieces: Iterable[Piece], device: Any) -> tuple[Model, Wi
     with ExitStack() as undone:
         undone.push(wires)
         for piece in wiring:
-            piece.wire(model.module, wires)
+            call(piece, "wire", model.module, wires)
         undone.pop_all()
     return model, wires
 

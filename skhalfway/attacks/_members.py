@@ -97,7 +97,7 @@ class Members:
             if batch.ball.free is not None:
                 gradient = gradient * batch.ball.free
             point = x.detach().clone()
-            batch.ball.ascend(point, gradient.clone(), self.size)
+            batch.ball.ascend(point, gradient, self.size)
             batch.ball.confine(point)
             with torch.no_grad():
                 said = batch.ask(self._model.joint.each, point)

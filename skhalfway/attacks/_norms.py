@@ -49,7 +49,7 @@ class Ball:
     norm: ClassVar[float]
 
     def ascend(self, x: torch.Tensor, gradient: torch.Tensor, size: float) -> None:
-        """Move ``x`` in place by the steepest step of length ``size``."""
+        """Move ``x`` in place by the steepest step of length ``size``; ``gradient`` stays as it is."""
         raise NotImplementedError
 
     def confine(self, x: torch.Tensor) -> None:
@@ -72,7 +72,7 @@ class LinfBall(Ball):
         self.high = high if self.high is None else torch.minimum(high, self.high)
 
     def ascend(self, x: torch.Tensor, gradient: torch.Tensor, size: float) -> None:
-        x.add_(gradient.sign_(), alpha=size)
+        x.add_(gradient.sign(), alpha=size)
 
     def confine(self, x: torch.Tensor) -> None:
         self._clip(x)
@@ -83,7 +83,7 @@ class L2Ball(Ball):
 
     def ascend(self, x: torch.Tensor, gradient: torch.Tensor, size: float) -> None:
         # values are divided by the largest, so that their squares neither overflow nor underflow
-        gradient.div_(at_least_tiny(largest(gradient)))
+        gradient = gradient / at_least_tiny(largest(gradient))
         x.addcdiv_(gradient, at_least_tiny(lengths(gradient, 2)), value=size)
 
     def confine(self, x: torch.Tensor) -> None:

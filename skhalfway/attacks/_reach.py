@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from skhalfway.attacks._constraints import Header
+from skhalfway._readable import is_tensor
+from skhalfway.attacks._constraints import Constraints, Header
 from skhalfway.attacks._reference import Reference
 from skhalfway.models._warnings import warn
 
@@ -54,6 +55,29 @@ def say_out_of_reach(region: Region | WholeRegion, owner: Any) -> list[str]:
         UserWarning,
     )
     return found
+
+
+def say_of_whole_numbers(X: Any, constraints: Constraints | None) -> None:
+    """Warn where whole numbers, in an array or a tensor, become floats and no rule limits that.
+
+    Columns of DataFrames are not spoken of, since whole numbers there are often amounts.
+    """
+    dtype: Any = getattr(X, "dtype", None)
+    if is_tensor(X):
+        whole = not (dtype.is_floating_point or dtype.is_complex or str(dtype) == "torch.bool")
+    else:
+        whole = isinstance(dtype, np.dtype) and dtype.kind in "iu"
+    ruled = constraints is not None and (
+        np.size(constraints.integer) or constraints.one_hot or constraints.projection is not None
+    )
+    if whole and not ruled:
+        n = int(np.prod(X.shape[1:]))
+        warn(
+            f"X holds whole numbers ({str(dtype).removeprefix('torch.')}), and adversarial samples may lie "
+            "between them, where no valid data are. Pass constraints=Constraints(integer="
+            f"range({n})) to keep whole numbers, or pass X as floats if any value is possible",
+            UserWarning,
+        )
 
 
 def _say_hardly_any(region: Region | WholeRegion, owner: Any) -> None:

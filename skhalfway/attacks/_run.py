@@ -42,7 +42,7 @@ from skhalfway.attacks._parameters import (
 )
 from skhalfway.attacks._pool import Pool
 from skhalfway.attacks._problem import Outcome, Problem
-from skhalfway.attacks._reach import say_out_of_reach
+from skhalfway.attacks._reach import say_of_whole_numbers, say_out_of_reach
 from skhalfway.attacks._reference import Reference, clip_values_of, reference_for, reference_seen
 from skhalfway.attacks._strong import run_strong
 from skhalfway.models import Model, NotDifferentiableError, as_model
@@ -152,6 +152,7 @@ def _generate(
     else:
         labels = type_named(model, answers, model, array)
     say_out_of_reach(region, reader)
+    say_of_whole_numbers(X, generator.constraints)
     problem = Problem(
         model,
         region,

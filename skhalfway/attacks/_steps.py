@@ -43,7 +43,7 @@ class Momentum(Piece):
 
     def direction(self, run: Run, gradient: torch.Tensor) -> torch.Tensor:
         tiny = torch.finfo(gradient.dtype).tiny
-        gradient = gradient.div_(lengths(gradient, 1).clamp_min_(tiny))
+        gradient = gradient / lengths(gradient, 1).clamp_min_(tiny)
         before = run.kept.get("momentum")
         total = gradient if before is None else before.mul_(self.decay).add_(gradient)
         run.kept["momentum"] = total

@@ -96,8 +96,8 @@ def run_strong(generator: AdversarialGenerator, problem: Problem) -> Outcome:
         outcome = made if outcome is None else joined(outcome, made, rows, won)
     if refused and generator.norm == 0:
         raise TypeError(no_attack_in_0(refused[0].message))
-    if refused and (outcome is None or outcome.n_queries is None):
-        outcome = _by_queries_alone(generator, problem, outcome)
+    if model.has_gradient and not model.smoothed and generator.norm != 0:
+        outcome = _without_gradient(generator, problem, outcome)
     assert outcome is not None
     if outcome.faults is not None:
         by_queries &= ~outcome.faults.flat  # the faults report these already
@@ -109,13 +109,15 @@ def run_strong(generator: AdversarialGenerator, problem: Problem) -> Outcome:
     return replace(outcome, missed=(*missed, *masked), remarks=(*refused, *outcome.remarks))
 
 
-def _by_queries_alone(generator: AdversarialGenerator, problem: Problem, outcome: Outcome | None) -> Outcome:
-    """Add an attack that works on any source, after the source turned out to have no gradient."""
+def _without_gradient(generator: AdversarialGenerator, problem: Problem, outcome: Outcome | None) -> Outcome:
+    """Add an attack that works on any source, where the source turned out to have no gradient."""
     name = without_gradient(generator.norm)[0]
     attack = make_attack(_for_stage(generator, name, None), name)
     if outcome is None:
         return replace(attack.run(problem), distances=None, at_any_budget=False)
     rows = standing(problem, outcome.X_adv)
+    if outcome.faults is not None:
+        rows = rows[outcome.faults.flat[rows]]
     if not len(rows):
         return outcome
     part = part_of(problem, rows)

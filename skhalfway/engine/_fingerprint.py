@@ -10,13 +10,23 @@ from functools import cache, partial
 from hashlib import blake2b
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from types import BuiltinFunctionType, CodeType, FunctionType, GetSetDescriptorType, MethodType, ModuleType
+from types import (
+    BuiltinFunctionType,
+    CellType,
+    CodeType,
+    FunctionType,
+    GetSetDescriptorType,
+    MappingProxyType,
+    MethodType,
+    ModuleType,
+)
 from typing import Any
 
 import numpy as np
 
 from skhalfway._text import brief
 
+_CONTAINERS = (CodeType, CellType, MappingProxyType, partial, staticmethod, classmethod, property)
 KEY = "__skhalfway_key__"  # attribute of objects that define their own fingerprint
 _SIZE = 20  # bytes of a fingerprint
 _PLAIN = (type(None), bool, int, float, complex, str, bytes, type(Ellipsis), type(NotImplemented))
@@ -26,7 +36,7 @@ _OF_ANY_CLASS = ("__dict__", "__weakref__", "__doc__", "__annotations__", "__abs
 
 
 class UnknownContentError(TypeError):
-    """Raised for an object whose content cannot be read."""
+    """Raised for an object whose content cannot be read; the message names it and what holds it."""
 
 
 def fingerprint(*objects: Any) -> str:
@@ -61,6 +71,7 @@ class _Walk:
     def __init__(self) -> None:
         self._seen: dict[int, tuple[bytes, Any]] = {}  # holds the object too, so that its id is not reused
         self._inside: dict[int, int] = {}
+        self._around: list[Any] = []  # the object that is taken apart, last, and those around it
         self._cut = 0  # depth of the outermost object that a reference inside led back to
 
     def digest(self, obj: Any) -> bytes:
@@ -75,10 +86,12 @@ class _Walk:
             return _hashed("again", str(depth - self._inside[key]).encode())
         outer, self._cut = self._cut, depth + 1
         self._inside[key] = depth
+        self._around.append(obj)
         try:
             digest = self._taken_apart(obj)
         finally:
             del self._inside[key]
+            self._around.pop()
         if self._cut >= depth:  # no reference in it leads to an object around it
             self._seen[key] = digest, obj
         self._cut = min(outer, self._cut)
@@ -150,6 +163,7 @@ class _Walk:
             (BuiltinFunctionType, _builtin),
             (np.ufunc, lambda x: (x.__name__, x.types)),
             (partial, lambda x: (x.func, x.args, x.keywords)),
+            (MappingProxyType, lambda x: (dict(x),)),  # as the fields of a dataclass hold one
             ((staticmethod, classmethod), lambda x: (x.__func__,)),
             (property, lambda x: (x.fget, x.fset)),
             (type, _class),
@@ -168,12 +182,21 @@ class _Walk:
         named = {name: known[name] for name in sorted(_names(function.__code__) & known.keys())}
         return function.__code__, function.__defaults__, function.__kwdefaults__, cells, named
 
+    def _held(self) -> str:
+        """Where the object is that is taken apart: the function, class or object of a class around it."""
+        for holder in reversed(self._around[:-1]):
+            if isinstance(holder, (FunctionType, type)):
+                return f", which {holder.__qualname__} uses"
+            if type(holder).__module__ != "builtins" and not isinstance(holder, _CONTAINERS):
+                return f", which is part of a {type(holder).__qualname__}"
+        return ""
+
     def _reduced(self, obj: Any) -> bytes:
         try:
             reduced = obj.__reduce_ex__(4)
         except Exception as error:
             raise UnknownContentError(
-                f"the content of {type(obj).__name__} cannot be read: {brief(error)}"
+                f"the content of {type(obj).__name__} cannot be read{self._held()}: {brief(error)}"
             ) from error
         if isinstance(reduced, str):  # the name of a global
             return self._all("global", (type(obj), reduced))

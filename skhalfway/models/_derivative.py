@@ -20,7 +20,11 @@ def derivative(
         # an output may depend on trained weights, and still not on x
         (gradient,) = torch.autograd.grad(outputs, x, weights, retain_graph=again, allow_unused=True)
         if gradient is not None:
-            return gradient
+            # torch may return one number expanded to all features; its places must be independent
+            shared = any(
+                stride == 0 and n > 1 for stride, n in zip(gradient.stride(), gradient.shape, strict=True)
+            )
+            return gradient.contiguous() if shared else gradient
     raise NotDifferentiableError(
         f"{type(model.estimator).__name__} gives outputs that torch cannot follow back to its inputs: "
         "torch.no_grad(), .detach(), integers or numpy inside its forward cut the graph"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from threading import RLock, get_ident
@@ -81,6 +81,34 @@ class Written:
                     store[name] = own[id(value)]
                 written.append(f"{label}.{name}" if label else name)
             self.names += [name for name in written if name not in self.names]
+
+
+@contextmanager
+def weights_kept(modules: Iterable[nn.Module]) -> Iterator[list[str]]:
+    """Context that puts back the weights of modules, with their values, and yields names of those changed."""
+    before = [
+        (f"{label}.{name}" if label else name, part, name, weight, weight.data, _copy(weight))
+        for module in modules
+        for label, part in module.named_modules()
+        for name, weight in list(part._parameters.items())
+        if weight is not None and bool(_may_be_written(weight))
+    ]
+    changed: list[str] = []
+    try:
+        yield changed
+    finally:
+        for told, part, name, weight, memory, values in before:
+            # TorchScript makes another object of a weight each time
+            moved = not isinstance(part, torch.jit.ScriptModule) and part._parameters.get(name) is not weight
+            if moved:
+                part._parameters[name] = weight
+            if weight.data_ptr() != memory.data_ptr():
+                weight.data, moved = memory, True
+            same = _same(memory, values)
+            if not same:
+                _put_back(memory, values)
+            if moved or not same:
+                changed.append(told)
 
 
 def guarded(view: nn.Module, written: Written) -> Callable[..., Any]:

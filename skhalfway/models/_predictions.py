@@ -47,9 +47,15 @@ def checked_scores(scores: NDArray[np.float64], X: Any, told: str) -> NDArray[np
     undefined = np.isnan(scores).any(axis=1)
     if undefined.any():
         in_X = "X, which holds nan" if _holds_nan(X) else "its computation, since X holds none"
+        alone = ""
+        if len(scores) == 1 and not _holds_nan(X):
+            alone = (
+                ". It got a single sample, and statistics of a batch, such as x.std(dim=0), need several: "
+                "let it use those of its training data"
+            )
         raise ValueError(
             f"{told} gives scores that are nan for {undefined.sum()} of {len(scores)} samples "
-            f"(the first is sample {undefined.argmax()}); look for the reason in {in_X}"
+            f"(the first is sample {undefined.argmax()}); look for the reason in {in_X}{alone}"
         )
     return scores.clip(-_LARGEST, _LARGEST)
 

@@ -25,7 +25,7 @@ from skhalfway.attacks._named import check_positions
 from skhalfway.attacks._parameters import begins_elsewhere, check_source, check_unattached
 from skhalfway.attacks._per_sample import in_words
 from skhalfway.attacks._pool import n_kept
-from skhalfway.attacks._reach import say_out_of_reach
+from skhalfway.attacks._reach import say_of_whole_numbers, say_out_of_reach
 from skhalfway.attacks._reference import Reference, is_range, reference_for
 from skhalfway.attacks._run import limits_of
 from skhalfway.engine._store import check_memory
@@ -108,7 +108,8 @@ class AttackingCollection(ModelCollection):
         limits = limits_of(self._generator, array, self, Frame.of(X), reference, types=types)
         return models, WholeRegion(array, limits, limits.eps), classes
 
-    def _say_out_of_reach(self, region: WholeRegion) -> list[str]:
+    def _say_out_of_reach(self, region: WholeRegion, X: Any) -> list[str]:
+        say_of_whole_numbers(X, self._generator.constraints)
         return say_out_of_reach(region, self)
 
     def _keep_reference(self, array: NDArray[Any] | None) -> None:

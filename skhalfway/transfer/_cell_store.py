@@ -31,6 +31,10 @@ if TYPE_CHECKING:
     from skhalfway.models import Model
 
 _N_PROBED = 64  # samples whose predictions are part of a key, as content does not show every change
+_REMEDY = (
+    f"give the function, or the class of the piece, an attribute {KEY}, a text that changes whenever its "
+    "samples do, or pass memory=None"
+)
 _FAULTS = ("faults", "of_substitute")
 
 
@@ -78,10 +82,16 @@ class CellStore:
         params["device"], params["dtype"] = _computed_in(source)
         for name in ("estimator", "eps", "random_state"):  # in the key by source, regions and seed
             params.pop(name)
+        try:
+            content = fingerprint(params)
+        except UnknownContentError as error:
+            raise TypeError(
+                f"memory identifies attacks by their code and parameters, but {error}; {_REMEDY}"
+            ) from error
         return self._key(
             "made",
             self.keys[source.name],
-            params,
+            content,
             source.regions_of(rows),
             source.labels[rows],
             (source.n_classes, source.targeted, source.seed),

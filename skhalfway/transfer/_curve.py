@@ -17,7 +17,7 @@ from skhalfway.results._result import frozen
 from skhalfway.results._table import Cell, Table
 from skhalfway.transfer._counting import read_counts, source_fooled_by_budget
 from skhalfway.transfer._matrix import TransferMatrix, read_masked
-from skhalfway.transfer._shown import failures_of, models_of
+from skhalfway.transfer._shown import doubted, failures_of, models_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -371,9 +371,11 @@ class TransferCurve(Result):
                 [f"{eps:.4g}", Cell(short(row.mean_rate), ends, shade=float(row.mean_rate)), *figures]
             )
         notes = []
-        if self.masked is not None and self.masked.any():
-            hidden = ", ".join(name for name, flag in zip(self.sources, self.masked, strict=True) if flag)
-            notes.append(f"gradients possibly masked, so that attacks on these are too weak: {hidden}")
+        if weak := doubted(self):
+            notes.append(
+                "masked gradients, random answers or a weak attack, so that attacks on these are too weak: "
+                + ", ".join(weak)
+            )
         return Table(
             f"{title}, L{norm} budgets in {unit_of(self)}",
             ["eps", "mean transfer rate", "noise", "source success"],

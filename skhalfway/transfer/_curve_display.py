@@ -11,7 +11,7 @@ from skhalfway._text import shown
 from skhalfway.displays import Display
 from skhalfway.displays._style import colours, dashes, markers
 from skhalfway.transfer._curve import TransferCurve, mean_of_known, unit_of
-from skhalfway.transfer._shown import drawn_attack, drawn_samples, known_pairs, marked
+from skhalfway.transfer._shown import doubted, drawn_attack, drawn_samples, known_pairs, marked
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -201,9 +201,8 @@ class TransferCurveDisplay(Display, draws=[TransferCurve]):
             ]
             said = [", ".join(filter(None, said))]
         said += [] if curve.condition == "both_correct" else [f'condition="{curve.condition}"']
-        if curve.masked is not None and curve.masked.any():
-            hidden = [name for name, flag in zip(curve.sources, curve.masked, strict=True) if flag]
-            said.append(f"gradients possibly masked (*): {', '.join(hidden)}")
+        if weak := doubted(curve):
+            said.append(f"other attacks fool these more often (*): {', '.join(weak)}")
         if over := known_pairs(curve.matrices[-1]).strip():
             said.append(f"means are {over}: in the others a model failed")
         if said:
@@ -246,7 +245,7 @@ class TransferCurveDisplay(Display, draws=[TransferCurve]):
         # sources in the order of their rates, as in the legend
         others = [i for i, name in enumerate(curve.sources) if name != target]
         others.sort(key=lambda i: -rates[-1, i])
-        labels = marked(curve.sources, curve.masked)
+        labels = marked(curve)
         for k, i in enumerate(others):
             reach = None
             if k < _N_BARS:

@@ -9,7 +9,15 @@ import numpy as np
 from skhalfway.displays import Display
 from skhalfway.displays._heat_map import cell_texts, fit, heat_map
 from skhalfway.transfer._matrix import TransferMatrix
-from skhalfway.transfer._shown import ALL_OTHERS, drawn_origin, failed_pairs, known_pairs, marked, mean_of
+from skhalfway.transfer._shown import (
+    ALL_OTHERS,
+    doubted,
+    drawn_origin,
+    failed_pairs,
+    known_pairs,
+    marked,
+    mean_of,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -124,7 +132,7 @@ class TransferMatrixDisplay(Display, draws=[TransferMatrix]):
         from matplotlib.patches import Rectangle
 
         matrix, texts, one_each = self.result, None, self.result._one_each
-        names = marked(matrix.sources, matrix.masked) if one_each is None else [ALL_OTHERS]
+        names = marked(matrix) if one_each is None else [ALL_OTHERS]
 
         def drawn(values: Any) -> Any:
             """Values to draw: a matrix, or one row where each target has a single source."""
@@ -163,8 +171,8 @@ class TransferMatrixDisplay(Display, draws=[TransferMatrix]):
             title += "\n(to the label that the attack aims at)"
         if own:
             title += "\n(framed: sources on themselves)"
-        if matrix.masked is not None and matrix.masked.any():
-            title += "\n(*: gradients possibly masked)"
+        if doubted(matrix):
+            title += "\n(*: other attacks fool it more often)"
         ax.set_title(title, fontsize=10)
         fit(ax, self.text_)
         figure: Any = ax.figure  # matplotlib's type allows a SubFigure too

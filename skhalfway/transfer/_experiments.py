@@ -191,7 +191,7 @@ def _plan(
         row_index=row_index_of(X, n),
         given=X,
         partners=scorer._partners,
-        out_of_reach=scorer._say_out_of_reach(regions[-1]),
+        out_of_reach=scorer._say_out_of_reach(regions[-1], X),
     )
 
 

@@ -98,8 +98,8 @@ class Tried:
     ----------
     outcomes : list of Outcomes
         Predictions at each budget.
-    masked : bool ndarray of shape (n_sources,)
-        True where a source's gradients may be masked, at the largest budget.
+    masked : bool ndarray of shape (n_sources,) or None
+        True where a source's gradients may be masked, at the largest budget; None if no source was tested.
     checks : dict of str to ModelCheck
         Findings about each model.
     costs : dict of str to dict
@@ -111,7 +111,7 @@ class Tried:
     """
 
     outcomes: list[Outcomes]
-    masked: NDArray[np.bool_]
+    masked: NDArray[np.bool_] | None
     checks: dict[str, ModelCheck]
     costs: dict[str, dict[str, float]]
     kept: KeptSamples | None
@@ -161,7 +161,7 @@ def try_all(scorer: TransferScorer, plan: Plan, rng: np.random.RandomState) -> T
     keep = partial(place_for, X, plan.folder) if plan.keep else None
     made = run_all(attacked, models, X.shape, scorer._parallel, keep, kept, failures)
     answers = made.answers
-    masked, costs = np.zeros(len(sources), dtype=bool), {}
+    masked, costs, tested = np.zeros(len(sources), dtype=bool), {}, False
     for i, (name, part) in enumerate(zip(sources, made.attacked, strict=True)):
         if part is None or failures.has_lost(name):
             continue
@@ -184,7 +184,10 @@ def try_all(scorer: TransferScorer, plan: Plan, rng: np.random.RandomState) -> T
             failures.interrupt = interrupt
         if judged is None:  # who ended the run may have said so
             judged = Failed(str(failures.interrupt) or "the user interrupted")
-        found, masked[i] = (part.unjudged(judged.reason), False) if isinstance(judged, Failed) else judged
+        if isinstance(judged, Failed):
+            found = part.unjudged(judged.reason)
+        else:
+            (found, masked[i]), tested = judged, True
         if failures.interrupt is None:
             for finding in found:
                 warn(f"model {name!r}: {finding}")
@@ -213,4 +216,4 @@ def try_all(scorer: TransferScorer, plan: Plan, rng: np.random.RandomState) -> T
     ]
     samples = made.samples
     given = None if samples is None else kept_of(dict(zip(sources, samples, strict=True)), plan.given)
-    return Tried(outcomes, masked, checks, costs, given, failures.interrupt)
+    return Tried(outcomes, masked if tested else None, checks, costs, given, failures.interrupt)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from skhalfway._intervals import mcnemar
 from skhalfway._text import between, percent
 from skhalfway.transfer._counting import see
+from skhalfway.transfer._shown import doubted
 
 if TYPE_CHECKING:
     from skhalfway.transfer._matrix import TransferMatrix
@@ -31,10 +32,9 @@ def sentence(matrix: TransferMatrix, j: int) -> str:
     ranked = others[np.argsort(-rates, kind="stable")]
     names = [matrix.sources[i] for i in ranked]
     name = matrix.targets[j]
-    masked = (
-        matrix.masked is not None and name in matrix.sources and matrix.masked[matrix.sources.index(name)]
-    )
-    hidden = " As a source it may fool others more often, as its gradients may be masked." if masked else ""
+    hidden = ""
+    if name in doubted(matrix):
+        hidden = " As a source it may fool others more often, as the attack on it misses what others find."
     if len(others) == 1:
         share, made = percent(rates.max()), names[0]
     else:

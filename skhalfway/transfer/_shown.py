@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,24 +13,37 @@ from skhalfway._text import between, counted, named_pairs, short, shown
 from skhalfway.attacks._per_sample import BY_SAMPLE
 from skhalfway.results._table import Cell, Table
 from skhalfway.transfer._counting import CONDITIONS
+from skhalfway.transfer._masked import SEEMS
 
 if TYPE_CHECKING:
     from skhalfway.results import Provenance
+    from skhalfway.transfer._curve import TransferCurve
     from skhalfway.transfer._matrix import TransferMatrix
 
 _WIDEST = 34  # characters in a line of a title
 # name of the only row where each target has an ensemble of its own as source
 ALL_OTHERS = "all others"
-MASKED = (
-    "* gradients possibly masked: other attacks fool this source more often than its own does, so its "
-    "rates and the mean are too low"
+DOUBTED = (
+    "* seems more robust than it is, by masked gradients, random answers or a weak attack: other attacks "
+    "fool this source more often than its own does, so its rates and the mean are too low"
 )
 
 
-def marked(names: Sequence[str], masked: NDArray[np.bool_] | None) -> list[str]:
-    """Names, with the mark of :data:`MASKED` where gradients may be masked."""
-    flags = [False] * len(names) if masked is None else masked
-    return [f"{name} *" if flag else name for name, flag in zip(names, flags, strict=True)]
+def doubted(result: TransferMatrix | TransferCurve) -> list[str]:
+    """Sources that other attacks fool more often than their own, or whose gradients may be masked."""
+    checks = result.checks
+    masked = [False] * len(result.sources) if result.masked is None else result.masked
+    return [
+        name
+        for name, flag in zip(result.sources, masked, strict=True)
+        if flag or (name in checks and any(one.message.endswith(SEEMS) for one in checks[name].warnings))
+    ]
+
+
+def marked(result: TransferMatrix | TransferCurve) -> list[str]:
+    """Names of the sources, with the mark of :data:`DOUBTED` where it applies."""
+    named = doubted(result)
+    return [f"{name} *" if name in named else name for name in result.sources]
 
 
 def models_of(matrix: TransferMatrix) -> str:
@@ -159,7 +172,7 @@ def matrix_table(matrix: TransferMatrix) -> Table:
     if one_each is not None:
         rows.append([ALL_OTHERS, *(cell(int(i), j) for j, i in enumerate(one_each))])
     else:
-        for i, name in enumerate(marked(matrix.sources, matrix.masked)):
+        for i, name in enumerate(marked(matrix)):
             rows.append([name, *(cell(i, j) for j in range(len(matrix.targets)))])
     # sources that are no targets have no cell that shows whether their own attack worked: say it below
     others = [name for name in matrix.sources if name not in matrix.targets]
@@ -172,13 +185,13 @@ def matrix_table(matrix: TransferMatrix) -> Table:
         rows.append(["accuracy", *(Cell(accuracy[name]) for name in matrix.targets)])
         if others:
             notes.append("accuracy of sources: " + ", ".join(f"{name} {accuracy[name]}" for name in others))
-    if one_each is not None and matrix.masked is not None and matrix.masked.any():
-        names = marked(matrix.sources, matrix.masked)
-        notes.append("sources: " + ", ".join(names))
+    weak = doubted(matrix)
+    if one_each is not None and weak:
+        notes.append("sources: " + ", ".join(marked(matrix)))
     if others:
         notes.append("attacks fool their own source: " + ", ".join(map(success.__getitem__, others)))
-    if matrix.masked is not None and matrix.masked.any():
-        notes.append(MASKED)
+    if weak:
+        notes.append(DOUBTED)
     attack = "" if matrix.provenance is None else attack_of(dict(matrix.provenance.settings))
     caption = "rate [95 % interval] at which samples made on a source (row) fool a target (column)"
     if matrix.goal == "target":

@@ -15,16 +15,24 @@ from sklearn.base import clone
 from skhalfway._devices import devices_of
 from skhalfway._progress import announced
 from skhalfway._randomness import draw_seed, own_rng
+from skhalfway.attacks._adapters import adapter_of
 from skhalfway.attacks._batch_size import batch_of
-from skhalfway.attacks._parameters import advice, chooses, gradient_attack, is_own, takes_gradients
+from skhalfway.attacks._parameters import (
+    advice,
+    chooses,
+    gradient_attack,
+    is_own,
+    takes_gradients,
+    without_gradient,
+)
 from skhalfway.attacks._partners import Partners
 from skhalfway.attacks._pool import Pool, drawn
 from skhalfway.attacks._problem import Outcome, Problem, Settings
 from skhalfway.attacks._region import Region
 from skhalfway.attacks._run import on, run
-from skhalfway.models import Finding
+from skhalfway.models import Finding, NotDifferentiableError
 from skhalfway.transfer._failures import Care, Failed, Failures
-from skhalfway.transfer._masked import N_MOST, Opinion, ask_with_queries, objection, rows_to_ask
+from skhalfway.transfer._masked import N_MOST, SEEMS, Opinion, ask_with_queries, objection, rows_to_ask
 
 if TYPE_CHECKING:
     from skhalfway.attacks import AdversarialGenerator
@@ -250,7 +258,7 @@ class Attacked:
     account : Account
         Cost and outcome of its attack.
     queries : Opinion or None
-        Opinion of few queries, where it contradicts an attack by gradient.
+        Opinion of few queries, where it contradicts the attack; None for the package's attacks by queries.
     unasked : str
         Reason why there are no such queries; empty where there are.
     """
@@ -268,9 +276,20 @@ class Attacked:
             return ""  # "auto" found no gradient after all
         return gradient_attack(attack, self.source.model)
 
+    @property
+    def name(self) -> str:
+        """The attack in words."""
+        attack = self.source.generator.attack
+        return f"attack={attack!r}" if is_own(attack) else f"attack={adapter_of(attack).label}"
+
+    @property
+    def asks_already(self) -> bool:
+        """Whether it is one of the package's attacks by queries, to which a few queries add nothing."""
+        return is_own(self.source.generator.attack) and not self.by_gradient
+
     def asked(self, X_adv: NDArray[Any]) -> Opinion | None:
         """The opinion of few queries; ``X_adv`` are the adversarial versions of the samples to ask about."""
-        if not self.by_gradient:
+        if self.asks_already:
             return None
         source, positions = self.source, rows_to_ask(len(self.source.rows))
         settings = Settings(
@@ -284,20 +303,21 @@ class Attacked:
     def unjudged(self, reason: str) -> list[Finding]:
         """Findings about the source, where no other attack could be compared with its own."""
         remarks = list(self.account.outcome.findings)
-        if self.by_gradient:
-            said = f"whether the attack on it is too weak could not be checked: {reason}"
-            remedy = "attack it by queries too, for example with attack='square'"
-            if self.source.generator.norm == 0:
-                remedy = f"raise max_iter, or attack it in another norm: {advice(0)}"
-            remarks.append(Finding("attack", "warning", said, remedy))
+        said = f"whether the attack on it is too weak could not be checked: {reason}"
+        remedy = "attack it by queries too, for example with attack='square'"
+        if self.source.generator.norm == 0:
+            remedy = f"raise max_iter, or attack it in another norm: {advice(0)}"
+        elif self.asks_already:
+            remedy = "attack it by another attack too"
+        remarks.append(Finding("attack", "warning", said, remedy))
         return remarks
 
     def judged(self, others: Sequence[Opinion] = ()) -> tuple[list[Finding], bool]:
-        """Findings about the source, and whether its gradients may be masked."""
+        """Findings about the source, and whether its own attack misses what attacks by gradient miss too."""
         remarks = list(self.account.outcome.findings)
         if self.unasked:
             remarks = self.unjudged(self.unasked)
-        shown = objection(self.queries, others) if self.by_gradient else None
+        shown = objection(self.queries, others)
         if shown is None:
             return remarks, False
         rows, faults = shown.gained[:N_MOST], self.account.outcome.faults
@@ -306,14 +326,17 @@ class Attacked:
         hidden = flat | ~self._fooled_after_restarts(self.source.rows[rows])
         masked = bool(2 * hidden.sum() > len(rows))
         message = (
-            f"{self.by_gradient} fools it on {shown.own} of {shown.n} samples, but with {shown.attack} it is "
-            f"fooled on {shown.own + shown.balance} of the same samples, so it seems more robust than it is"
+            f"{self.name} fools it on {shown.own} of {shown.n} samples, but with {shown.attack} it is "
+            f"fooled on {shown.own + shown.balance} of the same samples, {SEEMS}"
         )
-        finding = Finding("attack", "warning", message, self._remedy(masked))
+        remedy = self._remedy(masked, self._says_of_random(self.source.rows[rows]) if masked else "")
+        finding = Finding("attack", "warning", message, remedy)
         return [*remarks, finding], masked
 
-    def _remedy(self, masked: bool) -> str:
+    def _remedy(self, masked: bool, random: str = "") -> str:
         source, faults = self.source, self.account.outcome.faults
+        if random:
+            return random
         if not masked:
             # the gradient of a smooth copy is only an approximation
             others = ", and 'hopskipjump', or 'tree' for trees, may be" if source.model.smoothed else ""
@@ -321,10 +344,38 @@ class Attacked:
             if source.generator.norm == 0:
                 stronger = f"attack='sigmazero' with max_iter={_N_STEPS_IN_0} is stronger"
             return f"the attack is too weak here, and {stronger}"
-        asked = source.generator.attack == "auto" and source.generator.norm != 0
+        if self.asks_already:
+            return self._more_queries
+        asked = chooses(source.generator.attack) and source.generator.norm != 0
         if asked and faults is not None and faults.flat.any():
             return "its gradients are masked; raise max_queries, or try attack='square'"
+        if not source.model.has_gradient:
+            return f"the attack is too weak here, or its answers are random; {advice(source.generator.norm)}"
         return f"its gradients may be masked, and {advice(source.generator.norm)}"
+
+    @property
+    def _more_queries(self) -> str:
+        """What to do where an attack by queries is too weak."""
+        attack, most = self.source.generator.attack, self.source.generator.max_queries
+        free = without_gradient(self.source.generator.norm)
+        tried = {"auto": free[:1], "auto-strong": [*free[:1], "square"]}.get(attack, [attack])
+        others = " or ".join(repr(name) for name in free if name not in tried)
+        remedy = f"try attack={others}" if others else "try another attack"
+        if attack == "tree":  # it asks no queries
+            return remedy
+        return f"max_queries={most} may be too few, or its answers may be random; raise it, or {remedy}"
+
+    def _says_of_random(self, rows: NDArray[np.intp]) -> str:
+        """What to do if the source answers differently when it is asked twice; empty if it does not."""
+        problem = self.source.problem(rows)
+        near = [problem.region.X, problem.region.noise(problem.streams())]
+        differ = np.logical_or.reduce([problem.model.predict(X) != problem.model.predict(X) for X in near])
+        if not differ.any():
+            return ""
+        return (
+            f"its answers are random: asked twice, it answers differently for {differ.sum()} of {len(rows)} "
+            "samples; make them repeatable, or attack a model that averages many of its answers"
+        )
 
     def _fooled_after_restarts(self, rows: NDArray[np.intp]) -> NDArray[np.bool_]:
         problem, stronger = self.source.problem(rows), clone(self.source.generator)
@@ -332,5 +383,12 @@ class Attacked:
         stronger.set_params(n_restarts=_N_RESTARTS, random_start=True)
         if stronger.norm == 0:
             stronger.set_params(attack="sigmazero", max_iter=_N_STEPS_IN_0, n_restarts=1, random_start=False)
-        outcome = run(stronger, replace(problem, seed=0))
+        if not problem.model.has_gradient:
+            return np.zeros(len(rows), dtype=bool)
+        try:
+            outcome = run(stronger, replace(problem, seed=0))
+        except TypeError as error:
+            if not isinstance(error.__context__, NotDifferentiableError):
+                raise
+            return np.zeros(len(rows), dtype=bool)
         return problem.won(problem.model.predict(outcome.X_adv))

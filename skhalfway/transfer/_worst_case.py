@@ -60,7 +60,7 @@ def measure_robustness(scorer: AttackingCollection, estimator: Any, X: Any, y: A
         checked = check_models(sources, array, classes, truth, gradients=gradients, call=call)
         warn_of(checked)
         scorer._check_sources(sources, region, len(classes))
-        out_of_reach = scorer._say_out_of_reach(region)
+        out_of_reach = scorer._say_out_of_reach(region, X)
         n_sources, n = len(sources), len(array)
         name = type_name(judged.estimator)
         clean = call(name, answers, judged, array)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -71,7 +72,10 @@ def test_container_comes_back(zoo, container: Container, norm: float) -> None:
     X = container.make(case.X[:6])
     before = as_array(X).copy()
     generator = AdversarialGenerator(LogisticRegression(), eps=EPS[norm], norm=norm, clip_values=(0, 1))
-    X_adv = generator.fit(X, [0, 1, 0, 1, 0, 1]).transform(X)
+    generator.fit(X, [0, 1, 0, 1, 0, 1])
+    whole = container.id in ("int", "uint8", "tensor-int")
+    with pytest.warns(UserWarning, match="X holds whole numbers") if whole else nullcontext():
+        X_adv = generator.transform(X)
 
     expected = np.ndarray if isinstance(X, list) else type(X)
     assert type(X_adv) is expected

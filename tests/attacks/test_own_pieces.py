@@ -1,106 +1,141 @@
-"""Pieces of the user's own: a loss and a schedule, in closed form."""
+"""Pieces of the user's that raise, or return what is no use, are named; the source is not blamed."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from skhalfway import AdversarialGenerator
-from skhalfway.attacks import Normalised, Piece, Recipe, Run
-from skhalfway.attacks._pieces import PIECES
+from skhalfway.attacks import Momentum, Recipe
+from skhalfway.attacks._pieces import PIECES, Piece
 
-EPS, STEPS = 1.0, 4
-LENGTHS = [2.0, 0.5, 0.0, 0.25]  # of each step, in steps
-
-
-@dataclass(frozen=True)
-class Scheduled(Piece):
-    kind, name, paper = "step", "scheduled_in_tests", "none"
-    lengths: tuple = tuple(LENGTHS)
-
-    def length(self, run: Run) -> float:
-        assert isinstance(run, Run) and run.n_steps == STEPS
-        return self.lengths[run.step]
+X = np.random.RandomState(0).normal(size=(8, 4)).astype(np.float32)
+Y = np.arange(8) % 3
 
 
-@dataclass(frozen=True)
-class Halved(Piece):
-    kind, name, paper = "step", "halved_in_tests", "none"
-
-    def length(self, run):
-        return np.float32(0.5)
-
-
-@dataclass(frozen=True)
-class Brier(Piece):
-    kind, name, paper = "loss", "brier_in_tests", "none"
-
-    def slope(self, run, logits, own):
-        p = logits.softmax(dim=1)
-        error = p - own.to(logits.dtype)
-        return 2 * p * (error - (p * error).sum(dim=1, keepdim=True))
+@pytest.fixture(autouse=True)
+def _forgotten() -> Iterator[None]:
+    known = dict(PIECES)
+    yield
+    for name in PIECES.keys() - known.keys():
+        del PIECES[name]
 
 
-for own in (Scheduled, Halved, Brier):
-    del PIECES[own.name]  # other tests run all pieces that are known
+def net() -> nn.Module:
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Linear(4, 6), nn.Tanh(), nn.Linear(6, 3))
 
 
-def linear():
-    net = torch.nn.Linear(3, 2, bias=False)
-    net.weight.data = torch.tensor([[3.0, -4.0, 0.0], [0.0, 0.0, 0.0]])
-    return net
+def attacked(piece: Piece, source: Any = None, *others: Piece) -> Any:
+    source = net() if source is None else source
+    return AdversarialGenerator(source, attack=Recipe(piece, *others), eps=0.1, max_iter=3).generate(X, Y)
 
 
-def moved(*pieces, norm=np.inf, net=None, **given):
-    generator = AdversarialGenerator(
-        linear() if net is None else net, attack=Recipe(*pieces), eps=EPS, norm=norm, max_iter=STEPS
+def own(method: str, function: Any, kind: str) -> Piece:
+    """A piece of the user's, with one method."""
+    made = dataclass(frozen=True)(
+        type("Mine", (Piece,), {"kind": kind, "name": "mine", "paper": "ours", method: function})
     )
-    return generator.generate(np.zeros((2, 3), np.float32), **given)
+    return made()
 
 
-@pytest.mark.parametrize(
-    ("norm", "unit"), [(np.inf, [-1, 1, 0]), (2, [-0.6, 0.8, 0]), (1, [0, 1, 0])], ids=["inf", "2", "1"]
-)
-@pytest.mark.parametrize(
-    ("pieces", "total"),
-    [
-        ((Scheduled(),), sum(LENGTHS) / STEPS),
-        ((Scheduled(), Halved()), sum(LENGTHS) / STEPS / 2),
-        ((Halved(),), 0.5),
-        ((Scheduled((0.0,) * STEPS),), 0.0),
-        ((Scheduled((99.0, 0.0, 0.0, 0.0)),), 1.0),  # brought back into the budget
-    ],
-)
-def test_a_schedule_sets_the_length_of_each_step(norm, unit, pieces, total):
-    np.testing.assert_allclose(moved(*pieces, norm=norm, y=[0, 0]), total * np.array([unit] * 2), atol=1e-6)
-    np.testing.assert_allclose(
-        moved(*pieces, norm=norm, target=[1, 1]), total * np.array([unit] * 2), atol=1e-6
-    )
+def raises(*args: Any) -> Any:
+    return None + 1  # type: ignore[operator]
 
 
-def test_a_schedule_beside_a_stride():
-    found = moved(Normalised(), Halved(), y=[0, 0])
-    np.testing.assert_allclose(found, 0.5 * np.array([[-0.75, 1, 0]] * 2), atol=1e-6)
+METHODS = {
+    "slope": "loss",
+    "weigh": "loss",
+    "direction": "step",
+    "stride": "step",
+    "ahead": "step",
+    "prepare": "step",
+    "gradient": "gradient",
+    "change": "input",
+    "wire": "model",
+}
 
 
-@pytest.mark.parametrize("wrong", [-1.0, np.nan, np.inf, None, "1", True, torch.ones(2)])
-def test_lengths_that_are_none(wrong):
+@pytest.mark.parametrize(("method", "kind"), METHODS.items())
+def test_a_piece_that_raises_is_named(method: str, kind: str) -> None:
+    with pytest.raises(TypeError, match=f"the piece Mine raised TypeError in {method}: unsupported operand"):
+        attacked(own(method, raises, kind))
+
+
+@pytest.mark.parametrize("method", ["slope", "direction", "stride", "ahead", "gradient", "change"])
+def test_a_piece_that_returns_no_tensor_is_named(method: str) -> None:
+    with pytest.raises(TypeError, match=f"the piece Mine must return a tensor from {method}, got None"):
+        attacked(own(method, lambda *args: None, METHODS[method]))
+
+
+# where the values are among the arguments of each method
+GIVEN = {"slope": 2, "direction": 2, "stride": 2, "ahead": 2, "gradient": 2, "change": 2}
+
+
+@pytest.mark.parametrize("method", GIVEN)
+def test_a_piece_that_returns_nan_is_named(method: str) -> None:
+    """No gradient is said to be masked, and none of the source to be nan."""
+
+    def spoilt(*args: Any) -> Any:
+        given = args[GIVEN[method]].clone()
+        given[5] = torch.nan
+        return given
+
+    match = f"the piece Mine returned nan or infinite values from {method} for 1 of 8 rows"
+    with pytest.raises(ValueError, match=match):
+        attacked(own(method, spoilt, METHODS[method]))
+
+
+@pytest.mark.parametrize("method", GIVEN)
+def test_a_piece_that_returns_another_shape_is_named(method: str) -> None:
     with pytest.raises(
-        ValueError, match=r"Scheduled.length\(run\) must return a finite number of at least 0"
+        ValueError, match=f"the piece Mine must return a tensor of .* from {method}, got one of shape"
     ):
-        moved(Scheduled((1.0, wrong, 1.0, 1.0)), y=[0, 0])
+        attacked(own(method, lambda *args: args[GIVEN[method]][:3], METHODS[method]))
 
 
-def test_an_own_loss_is_followed():
-    """One step of the steepest rise of the Brier score, differentiated by torch."""
-    net = torch.nn.Linear(3, 4)
-    x = torch.zeros(2, 3, requires_grad=True)
-    labels = torch.tensor([1, 3])
-    score = ((net(x).softmax(dim=1) - torch.nn.functional.one_hot(labels, 4)) ** 2).sum()
-    (slope,) = torch.autograd.grad(score, x)
-    generator = AdversarialGenerator(net, attack=Recipe(Brier()), eps=0.1, norm=2, max_iter=1)
-    found = generator.generate(np.zeros((2, 3), np.float32), labels.numpy())
-    np.testing.assert_allclose(found, 0.1 * slope / slope.norm(dim=1, keepdim=True), atol=1e-6)
+def test_what_weigh_returns_is_checked() -> None:
+    with pytest.raises(TypeError, match=r"the piece Mine must return \(outputs, weights\) from weigh, got "):
+        attacked(own("weigh", lambda self, run, logits, own: logits, "loss"))
+    with pytest.raises(
+        ValueError, match="the piece Mine returned nan or infinite values from weigh for 8 of 8"
+    ):
+        attacked(own("weigh", lambda self, run, logits, own: (logits, logits / 0), "loss"))
+
+
+class Broken(nn.Module):
+    """Raises, or returns nan, with gradients only."""
+
+    def __init__(self, nan: bool) -> None:
+        super().__init__()
+        self.net, self.nan = net(), nan
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if torch.is_grad_enabled() and x.requires_grad and len(x) == 8:
+            if not self.nan:
+                raise ZeroDivisionError("the model's own")
+            return self.net(x) * torch.nan
+        return self.net(x)
+
+
+def test_the_source_is_blamed_for_what_it_does() -> None:
+    asks = own("gradient", lambda self, run, x, ask: ask(x), "gradient")
+    with pytest.raises(RuntimeError, match="^model 'Broken' raised ZeroDivisionError: the model's own$"):
+        attacked(asks, Broken(nan=False))
+
+
+def test_a_slope_of_whole_numbers_is_one() -> None:
+    """True and false, or numbers of another type, weigh logits as they are."""
+    signs = {}
+    for name, kind in (("long", torch.int64), ("double", torch.float64), ("float", torch.float32)):
+        loss = own("slope", lambda self, run, logits, own, kind=kind: (1 - 2 * own.long()).to(kind), "loss")
+        signs[name] = attacked(loss, None, Momentum())
+    np.testing.assert_array_equal(signs["long"], signs["float"])
+    np.testing.assert_array_equal(signs["double"], signs["float"])
+    assert (signs["float"] != X).any()

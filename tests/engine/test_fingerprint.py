@@ -255,3 +255,55 @@ def test_what_has_no_content_is_refused_unless_it_says_what_it_is():
     with pytest.raises(UnknownContentError, match="content of lock cannot be read"):
         fingerprint(Service())
     assert fingerprint(Keyed("a")) == fingerprint(Keyed("a")) != fingerprint(Keyed("b"))
+
+
+PIECE = """
+from dataclasses import dataclass, field
+from skhalfway.attacks import Momentum, Piece, Recipe
+from skhalfway.engine._fingerprint import fingerprint
+
+@dataclass(frozen=True)
+class Softened(Piece):
+    kind, name, paper = "loss", "softened", "ours"
+    power: float = field(default=2.0, metadata={"unit": "none"})
+
+    def slope(self, run, logits, own):
+        return logits.softmax(1) ** self.power - own.float()
+"""
+TOLD = "\nprint(fingerprint(Recipe(Softened(), Momentum())), fingerprint(Recipe(Softened(3.0), Momentum())))"
+
+
+@pytest.mark.parametrize("imported", [False, True])
+def test_a_piece_of_ones_own_is_known_by_its_code_and_parameters(tmp_path, imported):
+    """Defined in a script, or in a module that a script imports."""
+
+    def told(code, seed):
+        for name, text in {"own.py": code, "script.py": "from own import *" if imported else code}.items():
+            (tmp_path / name).write_text(text + (TOLD if name == "script.py" else ""))
+        env = {**os.environ, "PYTHONHASHSEED": seed}
+        done = subprocess.run([sys.executable, "script.py"], capture_output=True, env=env, cwd=tmp_path)
+        assert not done.returncode, done.stderr.decode()
+        return done.stdout.split()
+
+    first = told(PIECE, "1")
+    assert first == told(PIECE, "2")
+    assert len(set(first)) == 2
+    for change in (("** self", "* self"), ("default=2.0", "default=4.0")):
+        assert not {*first} & {*told(PIECE.replace(*change), "1")}
+
+
+def test_what_holds_an_object_without_content_is_named():
+    lock = threading.Lock()
+
+    def guarded(X):
+        with lock:
+            return X
+
+    with pytest.raises(UnknownContentError, match="content of lock cannot be read, which .*guarded uses: "):
+        fingerprint({"attack": guarded})
+    with pytest.raises(
+        UnknownContentError, match="content of lock cannot be read, which is part of a Service: "
+    ):
+        fingerprint([Service()])
+    with pytest.raises(UnknownContentError, match="content of lock cannot be read: "):
+        fingerprint([lock])

@@ -1,5 +1,7 @@
 """torch modules and skorch nets: float32 as they are, and in evaluation mode."""
 
+import warnings
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -249,3 +251,22 @@ def test_model_on_another_device_is_a_copy():
     assert moved.module.weight.device.type == "meta"
     assert model.module.weight.data_ptr() == module.weight.data_ptr()
     assert module.weight.device.type == "cpu"
+
+
+class OfItsBatch(torch.nn.Module):
+    """It divides by the deviation of its batch, which a single sample has none of."""
+
+    def forward(self, x):
+        return (x - x.mean(dim=0)) / x.std(dim=0)
+
+
+def test_a_single_sample_without_statistics_of_its_batch_is_named():
+    model, X = as_model(OfItsBatch()), np.random.RandomState(0).normal(size=(4, 3)).astype(np.float32)
+    assert np.isfinite(model.scores(X)).all()
+    match = "nan for 1 of 1 samples .*It got a single sample, and statistics of a batch"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch's, of a deviation without degrees of freedom
+        with pytest.raises(ValueError, match=match):
+            model.scores(X[:1])
+        with pytest.raises(ValueError, match="nan for 1 of 1 samples .*in X, which holds nan$"):
+            model.scores(np.full((1, 3), np.nan, np.float32))

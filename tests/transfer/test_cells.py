@@ -377,14 +377,13 @@ def test_what_is_said_of_a_source_is_said_whenever_its_cells_are_used(backend, t
     models = {name: Contrary(max_depth=d, random_state=0).fit(X, 1 - y) for name, d in (("a", 2), ("b", 3))}
     scorer = TransferScorer(AdversarialGenerator(attack="tree", eps=2.0), random_state=0, memory=tmp_path)
     for _ in range(2):
-        with (
-            joblib.parallel_config(backend, n_jobs=2),
-            pytest.warns(
-                ModelWarning, match="model '[ab]': Contrary.predict differs from its trees"
-            ) as caught,
-        ):
+        with joblib.parallel_config(backend, n_jobs=2), warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always", ModelWarning)
             matrix = scorer.fit(models).transfer(X, y)
-        assert len(caught) == 2
+        said = [str(warning.message) for warning in caught]
+        assert sum("differs from its trees" in text for text in said) == 2
+        # noise fools a model whose trees are others than it says
+        assert sum("attack='tree' fools it on 0 of" in text for text in said) == len(said) - 2 > 0
         assert all("differs from its trees" in str(check) for check in matrix.checks.values())
 
 
@@ -465,3 +464,21 @@ def test_a_run_that_is_killed_goes_on_where_it_was(tmp_path):
     assert [ended(run) for run in both] == [0, 0]
     assert all(load_result(tmp_path / f"{k}.json") == plain for k in range(2))
     assert Store(second).info().n_left_over == 0
+
+
+def test_an_attack_without_readable_content_is_refused_with_what_to_do(iris, iris_models, tmp_path):
+    lock = threading.Lock()
+
+    def guarded(model, X, y):
+        with lock:
+            return X
+
+    models = {name: iris_models[name] for name in ("lr", "svm")}
+    scorer = TransferScorer(AdversarialGenerator(attack=guarded), random_state=0, memory=tmp_path).fit(models)
+    match = "by their code and parameters, but the content of lock .* which .*guarded uses: .* memory=None"
+    with pytest.raises(TypeError, match=match):
+        scorer.transfer(iris[0][::5], iris[1][::5])
+    guarded.__skhalfway_key__ = "1"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ModelWarning)  # it changes nothing
+        assert not scorer.transfer(iris[0][::5], iris[1][::5]).fooled.any()

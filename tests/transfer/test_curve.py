@@ -23,6 +23,7 @@ from skhalfway import (
     TransferScorer,
 )
 from skhalfway.attacks._problem import Outcome
+from skhalfway.models import ModelWarning
 from skhalfway.transfer import _cells, _source
 
 EPS = (0.1, 0.4, 1.2)
@@ -156,7 +157,8 @@ def test_source_success_never_falls(iris, pair, monkeypatch):
         return Outcome(region.X if region.eps > 1 else region.X[::-1].copy())
 
     monkeypatch.setattr(_source, "run", forgetful)
-    curve = TransferScorer().fit(pair).transfer_curve(X, y, eps=EPS)
+    with pytest.warns(ModelWarning, match="but with the same attack at a smaller budget it is fooled on"):
+        curve = TransferScorer().fit(pair).transfer_curve(X, y, eps=EPS)
     fooled = np.array([matrix.source_fooled for matrix in curve.matrices])
     assert (fooled[2] > 0).all() and (fooled[3] == 0).all()
     np.testing.assert_array_equal(curve.source_fooled, [fooled[0], fooled[1], fooled[2], fooled[2]])

@@ -218,7 +218,7 @@ def test_what_is_known_of_the_attack_is_in_the_title():
     display = matrix.plot()
     check_all_axes(display)
     title = display.ax_.get_title()
-    for text in ('condition="source_fooled"', "label that the attack aims at", "framed", "possibly masked"):
+    for text in ('condition="source_fooled"', "label that the attack aims at", "framed", "other attacks"):
         assert text in title
     assert display.ax_.get_yticklabels()[0].get_text() == "model number 0 *"
 

@@ -73,7 +73,7 @@ def good():
 
 def scorer(good, bad, *, error_score=np.nan, eps=0.5, **params):
     models = good if bad is None else {**good, "bad": bad.fit(X, Y)}
-    generator = AdversarialGenerator(eps=eps, max_iter=5, max_queries=30)
+    generator = AdversarialGenerator(eps=eps, max_iter=5, max_queries=100)
     return TransferScorer(generator, error_score=error_score, random_state=0, **params).fit(models)
 
 
