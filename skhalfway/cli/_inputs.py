@@ -95,7 +95,35 @@ def add_data(parser: ArgumentParser) -> Any:
         help="labels of a network's outputs, in their order, written as in the data (for images: names of "
         "folders). Needed if labels are not 0, 1, 2... and the file (.pt2, .onnx, .pt) does not hold them",
     )
+    add_format(group)
     return group
+
+
+def add_format(group: Any) -> None:
+    """Add the options that tell how .csv files are read."""
+    for name, metavar, says in (
+        ("text", "COLUMN", "columns of a .csv file to read as text, although they hold numbers"),
+        ("numbers", "COLUMN", "columns of a .csv file to read as numbers, although these have leading zeros"),
+        ("missing", "WORD", "words of a .csv file that stand for missing values, such as NA or ?"),
+    ):
+        group.add_argument(f"--{name}", nargs="+", action="extend", default=[], metavar=metavar, help=says)
+    group.add_argument(
+        "--sep",
+        type=_mark,
+        default=",",
+        metavar="MARK",
+        help="what separates the values of a .csv file: a comma (default), ';', tab...",
+    )
+    group.add_argument(
+        "--decimal", choices=(".", ","), default=".", help="decimal mark of a .csv file (default: .)"
+    )
+
+
+def _mark(text: str) -> str:
+    mark = "\t" if text in ("tab", "\\t") else text
+    if len(mark) != 1 or mark in "\"'":
+        raise wrong(f"must be one character, or the word tab, got {text[:40]!r}")
+    return mark
 
 
 def check_names(options: Namespace) -> None:
@@ -110,40 +138,21 @@ def read_samples(options: Namespace) -> Data:
     """Read samples and labels."""
     from skhalfway.files import read_data
 
-    data = read_data(options.data, target=options.target)
+    data = read_data(options.data, target=options.target, **format_of(options, options.data))
     if data.y is None:
         raise ValueError(f"{options.data.name} needs true labels: name their column or array with --target")
     return data
 
 
-def read_reference(options: Namespace, data: Data) -> Any:
-    """Read the reference, with its labels if the file has them."""
-    from skhalfway._text import shown
-    from skhalfway.files import read_data
-
-    if options.reference is None:
-        return None
-    if data.names is None:
-        # labels of arrays have the same name; labels of images come from the folders
-        target = options.target if options.reference.suffix.lower() == ".npz" else None
-        reference = read_data(options.reference, target=target)
-        return reference.X if reference.y is None else (reference.X, reference.y)
-    reference = read_data(options.reference)
-    if reference.names is None:
-        raise ValueError(f"{options.reference.name} must be a table like {options.data.name}")
-    own = [name for name in reference.names if name != options.target]
-    if set(own) != set(data.names):
-        lacks, more = (sorted(set(a) - set(b)) for a, b in ((data.names, own), (own, data.names)))
-        differs = "; ".join(
-            f"{what} {shown(names)}" for what, names in (("it lacks", lacks), ("it also has", more)) if names
-        )
-        raise ValueError(
-            f"{options.reference.name} must have the columns of {options.data.name}, but {differs}"
-        )
-    X = reference.X[list(data.names)]
-    if options.target not in reference.names:
-        return X
-    return X, reference.X[options.target]
+def format_of(options: Namespace, place: Path) -> dict[str, Any]:
+    """The options that tell how a .csv file is read; none for other files."""
+    given = {name: getattr(options, name) for name in ("text", "numbers", "missing", "sep", "decimal")}
+    tables = [path for path in (options.data, getattr(options, "reference", None)) if path is not None]
+    csv = [path.suffix.lower() == ".csv" for path in tables]
+    for name, value in given.items():
+        if not any(csv) and value != options.parser.get_default(name):
+            raise ValueError(f"--{name} is for .csv files, and {options.data.name} is none; leave it out")
+    return given if place.suffix.lower() == ".csv" else {}
 
 
 def read_limits_of_samples(options: Namespace, data: Data) -> Constraints | None:
@@ -178,17 +187,29 @@ def read_limits_of_samples(options: Namespace, data: Data) -> Constraints | None
     return constraints
 
 
-def read_models(options: Namespace, data: Data) -> dict[str, Any]:
-    """Read the models, by name, and check them on the samples."""
-    from skhalfway.files import read_model
+def read_models(options: Namespace, data: Data) -> tuple[dict[str, Any], Data, list[str]]:
+    """Read the models, by name, and check them on the samples.
+
+    Returns them, the samples with the columns that the models were fitted on, and remarks about columns,
+    which are also printed.
+    """
+    from skhalfway.cli._columns import columns_of_models, remarks
+    from skhalfway.files._models import check_on, load_model
 
     classes = None if options.classes is None else labels_like(options.classes, data.y)
-    return {
-        model.name: read_model(
-            model.path, trust_pickle=options.trust_pickle, trusted=options.trust, X=data.X, classes=classes
-        )
-        for model in options.models
+    given: dict[str, Any] = {
+        "trust_pickle": options.trust_pickle,
+        "trusted": options.trust,
+        "classes": classes,
     }
+    loaded = {model.name: load_model(model.path, X=data.X, **given) for model in options.models}
+    data, notes = columns_of_models(options, data, loaded)
+    notes += remarks(options, data, [model for model, _ in loaded.values()])
+    for note in notes:
+        options.parser.tell(f"note: {note}", 0)
+    for model, place in loaded.values():
+        check_on(model, place, data.X)
+    return {name: model for name, (model, _) in loaded.items()}, data, notes
 
 
 def labels_like(texts: list[str], y: Any) -> list[Any]:
