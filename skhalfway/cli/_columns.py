@@ -60,7 +60,7 @@ def remarks(options: Namespace, data: Data, models: Sequence[Any]) -> list[str]:
     return [
         in_options(str(note))
         for note in data.notes
-        if note.column in used and not (note.words and known.get(note.column, set()).issuperset(note.words))
+        if note.column in used and not note.is_unfounded(known.get(note.column, set()))
     ]
 
 
@@ -84,6 +84,10 @@ def read_reference(options: Namespace, data: Data, models: Mapping[str, Any]) ->
             f"{what} {shown(names)}" for what, names in (("it lacks", lacks), ("it also has", more)) if names
         )
         raise ValueError(f"{place.name} must have the columns of {options.data.name}, but {differs}")
+    if more:
+        left = f"{counted(len(more), 'column')} of {place.name}, {shown(more)}"
+        verb = "is" if len(more) == 1 else "are"
+        options.parser.tell(f"note: {left}, {verb} not in {options.data.name}; left out here", 0)
     X = reference.X[list(data.names)]
     _check_kinds(X, data.X, place.name, options.data.name)
     if options.target not in reference.names:

@@ -67,7 +67,7 @@ def check_kinds(model: Any, place: Path, X: Any) -> None:
         was, now = kind_of(values), kind_of(given)
         if was == now or "" in (was, now) or {was, now} == {"number", "bool"}:
             continue
-        wrong.setdefault("text" if was == "text" else "numbers", []).append(name)
+        wrong.setdefault({"text": "text", "number": "numbers"}.get(was, ""), []).append(name)
         said = said or (
             f"column {shown(name)} held {_WORDS[was]}, such as {_first(values)}, when the model was fitted, "
             f"but holds {_WORDS[now]} in X, such as {_first(given)}"
@@ -75,11 +75,9 @@ def check_kinds(model: Any, place: Path, X: Any) -> None:
     if wrong:
         n_more = sum(map(len, wrong.values())) - 1
         more = f" ({n_more} more such column{'s' * (n_more > 1)})" * bool(n_more)
-        advice = ", ".join(f"{option}={names}" for option, names in wrong.items())
-        raise ValueError(
-            f"{place.name}: {said}{more}; for a .csv file, pass {advice} to read_data; for other data, "
-            "convert the column"
-        )
+        options = ", ".join(f"{option}={names}" for option, names in wrong.items() if option)
+        advice = f"for a .csv file, pass {options} to read_data; for other data, " if options else ""
+        raise ValueError(f"{place.name}: {said}{more}; {advice}convert the column")
 
 
 def kind_of(values: Any) -> str:
@@ -117,7 +115,9 @@ def _categories(estimator: Any, names: list[str] | None) -> Iterator[tuple[str, 
             yield from _categories(step, names)
             names = _after(step, names)
     elif isinstance(estimator, ColumnTransformer):
-        for _, transformer, columns in estimator.transformers_:
+        for _, transformer, columns in getattr(
+            estimator, "transformers_", ()
+        ):  # a search holds an unfitted one
             yield from _categories(transformer, _chosen(columns, names))
     elif isinstance(estimator, FeatureUnion):
         for _, transformer in estimator.transformer_list:

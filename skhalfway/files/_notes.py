@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,16 +39,24 @@ class Note:
     text : str
         The remark, in a sentence.
     words : tuple of str
-        Values of the column that the remark is about. It does not hold if a model was fitted on these as
-        text. Empty for a remark that holds in any case.
+        Values of the column that the remark is about. Empty for a remark that holds for any model.
+    one_is_enough : bool
+        Whether one of these words among the categories that a model was fitted on shows that the remark is
+        unfounded; otherwise all of them must be there.
     """
 
     column: str
     text: str
     words: tuple[str, ...] = ()
+    one_is_enough: bool = False
 
     def __str__(self) -> str:
         return self.text
+
+    def is_unfounded(self, known: Collection[Any]) -> bool:
+        """Whether a model that was fitted on these categories of the column takes the words for text."""
+        found = [word in known for word in self.words]
+        return any(found) if self.one_is_enough else bool(found) and all(found)
 
 
 def notes_of(table: Any, given: Format) -> tuple[Note, ...]:
@@ -76,6 +84,7 @@ def _notes(column: Any, meant: bool) -> Iterator[Note]:
             f"column {shown(name)} holds numbers with leading zeros, such as {some!r}, and is read as text; "
             f"if the model was fitted on numbers, pass numbers={[name]}",
             tuple(numbers),
+            one_is_enough=True,
         )
     elif numbers and len(others) <= _MOST_WORDS and counts[numbers].sum() >= 0.5 * counts.sum():
         yield Note(
