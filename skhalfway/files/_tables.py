@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
+from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from typing import Any
 
@@ -174,13 +175,20 @@ def _with_leading_zeros(place: Path, table: Any, given: Format) -> list[str]:
         if is_numeric_dtype(dtype) and not is_bool_dtype(dtype) and name not in given.numbers
     ]
     found: list[str] = []
-    if not left:
+    if not left or not _may_have_leading_zeros(place, given.sep):
         return found
     options = {"dtype": str, "keep_default_na": False, "usecols": left, "chunksize": _ROWS_AT_ONCE}
     for rows in _read(place, given, **options):
         found += [name for name in left if rows[name].str.match(LEADING_ZERO).any()]
         left = [name for name in left if name not in found]
     return found
+
+
+def _may_have_leading_zeros(place: Path, sep: str) -> bool:
+    """Whether any value of a file, of any column, has a leading zero; much faster than to look at values."""
+    start = re.compile(rf'(?:^|["\r{re.escape(sep)}]){LEADING_ZERO}'.encode(), re.M)
+    with place.open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as content:
+        return start.search(content) is not None
 
 
 def is_text(column: Any) -> bool:

@@ -90,6 +90,21 @@ def test_words_for_missing_values(word, table):
         table(f"n,y\n1,{word}\n2,0\n3,1\n", target="y")
 
 
+@pytest.mark.parametrize("start", ["01", " 01", '"01"', "+01", '" -01"'])
+@pytest.mark.parametrize(("sep", "end"), [(",", "\n"), ("\t", "\r\n"), ("|", "\n"), (";", "\r")])
+def test_leading_zeros_anywhere_in_a_line(start, sep, end, table):
+    content = "a,b,c\n" + "".join(
+        f"{','.join(start if i == j else '2' for j in range(3))}\n" for i in range(3)
+    )
+    data = table(content.replace(",", sep).replace("\n", end), sep=sep)
+    for name in "abc":
+        assert [value.strip() for value in data.X[name]].count(start.strip('" ')) == 1
+
+
+def test_leading_zeros_behind_an_old_end_of_line(table):
+    assert values(table("a,b\r2,x\r01,y\r"), "a") == ["2", "01"]
+
+
 def test_leading_zeros_far_down(table):
     """Beyond the rows that are looked at together."""
     content = "a,b\n" + "12,1.5\n" * 60_000 + "012,1.5\n"
