@@ -12,7 +12,7 @@ import numpy as np
 
 from skhalfway._text import counted, shown
 from skhalfway.cli._faults import in_options
-from skhalfway.cli._inputs import format_of
+from skhalfway.cli._format import format_of
 from skhalfway.files import Data, read_data
 from skhalfway.files._fitted import categories_of, columns_for, names_of
 from skhalfway.files._tables import Format, holds_numbers, is_text, names_in_csv, not_a_number
