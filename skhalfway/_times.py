@@ -6,15 +6,15 @@ from typing import Any
 
 from skhalfway._text import shown
 
-_DATES = (
+DAYS = (
     "(pandas.to_datetime(column, utc=True) - pandas.Timestamp('2000-01-01', tz='UTC')) / "
     "pandas.Timedelta('1D')"
 )
 # what pandas.api.types.infer_dtype calls columns of objects, and how such a column becomes numbers
 _OBJECTS = {
-    "date": f"days: {_DATES}",
-    "datetime": f"days: {_DATES}",
-    "datetime64": f"days: {_DATES}",
+    "date": f"days: {DAYS}",
+    "datetime": f"days: {DAYS}",
+    "datetime64": f"days: {DAYS}",
     "timedelta": "days: pandas.to_timedelta(column) / pandas.Timedelta('1D')",
     "timedelta64": "days: pandas.to_timedelta(column) / pandas.Timedelta('1D')",
     "time": "hours: [time.hour + time.minute / 60 for time in column]",

@@ -14,8 +14,9 @@ import numpy as np
 from skhalfway._text import brief
 from skhalfway.attacks import AdversarialGenerator
 from skhalfway.attacks._parameters import check_parameters
+from skhalfway.cli._columns import read_reference
 from skhalfway.cli._command import command_of
-from skhalfway.cli._inputs import read_limits_of_samples, read_models, read_reference, read_samples
+from skhalfway.cli._inputs import read_limits_of_samples, read_models, read_samples
 from skhalfway.cli._junit import write_junit
 from skhalfway.cli._limits import Outcome, judged
 from skhalfway.cli._parser import ABOVE, INTERRUPTED, PASSED
@@ -53,10 +54,10 @@ def _measured(options: Namespace, said: list[str]) -> AuditReport:
     with warnings.catch_warnings(record=True) as log:
         warnings.simplefilter("always")
         try:
-            data = read_samples(options)
+            models, data, notes = read_models(options, read_samples(options))
+            said += notes
             generator = _generator(options, data)
-            reference = read_reference(options, data)
-            models = read_models(options, data)
+            reference = read_reference(options, data, models)
             return audit(
                 models,
                 data.X,

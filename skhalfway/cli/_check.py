@@ -19,6 +19,7 @@ The exit status is 1 if the check-up of a model warns.
 examples:
   skhalfway check --model deployed.skops --data test.csv --target label
   skhalfway check --model a.skops --model b=net.pt2 --data test.npz
+  skhalfway check --model a.skops --data test.csv --target label --sep ';' --decimal , --text postcode
 """
 
 
@@ -47,8 +48,7 @@ def run(options: Namespace) -> int:
 
     with warnings.catch_warnings(record=True) as log:
         warnings.simplefilter("always")
-        data = read_samples(options)
-        models = read_models(options, data)
+        models, data, _ = read_models(options, read_samples(options))
         checks = [replace(check_model(model, data.X, data.y), name=name) for name, model in models.items()]
     for check in checks:
         print(check)

@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import dis
 import re
+import shlex
+from ast import literal_eval
 from types import TracebackType
 
 _TOLD = (ValueError, TypeError, ImportError)
+# parameters of read_data, in messages about .csv files
+_WORD = r"""(?:'[^']*'|"[^"]*")"""
+_OF_FILE = re.compile(rf"\b(text|numbers|missing|sep|decimal)=(\[(?:{_WORD}(?:, )?)+\]|{_WORD})")
+_OF_FILES = re.compile(rf"pass {_OF_FILE.pattern}(?:, {_OF_FILE.pattern})*")
 _HOMES = ("skhalfway", "sklearn")
 # messages of the Python interface name parameters; the command line names options instead
 _OPTIONS = {
@@ -40,11 +46,25 @@ def is_told(error: BaseException) -> bool:
 
 def said(error: BaseException) -> str:
     """The message, with options in place of parameters."""
-    text = str(error)
+    return in_options(str(error))
+
+
+def in_options(text: str) -> str:
+    """A message with options in place of parameters."""
     for parameter, option in _OPTIONS.items():
         text = text.replace(parameter, option)
     text = re.sub(r"Constraints\((\w+)=(\[[^]]*\])\)", r"--constraints FILE with the line \1 = \2", text)
+    text = _OF_FILES.sub(lambda found: f"add {_option(found[0])}", text).replace(" to read_data", "")
     return re.sub(r"pass trusted= \((.*)\)", r"add \1", text)
+
+
+def _option(parameters: str) -> str:
+    """Options of the command in place of parameters of read_data."""
+    words = []
+    for name, value in _OF_FILE.findall(parameters):
+        given = literal_eval(value)
+        words += [f"--{name}", *([given] if isinstance(given, str) else given)]
+    return shlex.join("tab" if word == "\t" else word for word in words)
 
 
 def _home(place: TracebackType) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from skhalfway.cli._format import add_format, format_of
 from skhalfway.cli._parser import existing, wrong
 
 if TYPE_CHECKING:
@@ -95,6 +96,7 @@ def add_data(parser: ArgumentParser) -> Any:
         help="labels of a network's outputs, in their order, written as in the data (for images: names of "
         "folders). Needed if labels are not 0, 1, 2... and the file (.pt2, .onnx, .pt) does not hold them",
     )
+    add_format(group)
     return group
 
 
@@ -110,40 +112,10 @@ def read_samples(options: Namespace) -> Data:
     """Read samples and labels."""
     from skhalfway.files import read_data
 
-    data = read_data(options.data, target=options.target)
+    data = read_data(options.data, target=options.target, **format_of(options, options.data))
     if data.y is None:
         raise ValueError(f"{options.data.name} needs true labels: name their column or array with --target")
     return data
-
-
-def read_reference(options: Namespace, data: Data) -> Any:
-    """Read the reference, with its labels if the file has them."""
-    from skhalfway._text import shown
-    from skhalfway.files import read_data
-
-    if options.reference is None:
-        return None
-    if data.names is None:
-        # labels of arrays have the same name; labels of images come from the folders
-        target = options.target if options.reference.suffix.lower() == ".npz" else None
-        reference = read_data(options.reference, target=target)
-        return reference.X if reference.y is None else (reference.X, reference.y)
-    reference = read_data(options.reference)
-    if reference.names is None:
-        raise ValueError(f"{options.reference.name} must be a table like {options.data.name}")
-    own = [name for name in reference.names if name != options.target]
-    if set(own) != set(data.names):
-        lacks, more = (sorted(set(a) - set(b)) for a, b in ((data.names, own), (own, data.names)))
-        differs = "; ".join(
-            f"{what} {shown(names)}" for what, names in (("it lacks", lacks), ("it also has", more)) if names
-        )
-        raise ValueError(
-            f"{options.reference.name} must have the columns of {options.data.name}, but {differs}"
-        )
-    X = reference.X[list(data.names)]
-    if options.target not in reference.names:
-        return X
-    return X, reference.X[options.target]
 
 
 def read_limits_of_samples(options: Namespace, data: Data) -> Constraints | None:
@@ -178,17 +150,29 @@ def read_limits_of_samples(options: Namespace, data: Data) -> Constraints | None
     return constraints
 
 
-def read_models(options: Namespace, data: Data) -> dict[str, Any]:
-    """Read the models, by name, and check them on the samples."""
-    from skhalfway.files import read_model
+def read_models(options: Namespace, data: Data) -> tuple[dict[str, Any], Data, list[str]]:
+    """Read the models, by name, and check them on the samples.
+
+    Returns them, the samples with the columns that the models were fitted on, and remarks about columns,
+    which are also printed.
+    """
+    from skhalfway.cli._columns import columns_of_models, remarks
+    from skhalfway.files._models import check_on, load_model
 
     classes = None if options.classes is None else labels_like(options.classes, data.y)
-    return {
-        model.name: read_model(
-            model.path, trust_pickle=options.trust_pickle, trusted=options.trust, X=data.X, classes=classes
-        )
-        for model in options.models
+    given: dict[str, Any] = {
+        "trust_pickle": options.trust_pickle,
+        "trusted": options.trust,
+        "classes": classes,
     }
+    loaded = {model.name: load_model(model.path, X=data.X, **given) for model in options.models}
+    data, notes = columns_of_models(options, data, loaded)
+    notes += remarks(options, data, [model for model, _ in loaded.values()])
+    for note in notes:
+        options.parser.tell(f"note: {note}", 0)
+    for model, place in loaded.values():
+        check_on(model, place, data.X)
+    return {name: model for name, (model, _) in loaded.items()}, data, notes
 
 
 def labels_like(texts: list[str], y: Any) -> list[Any]:

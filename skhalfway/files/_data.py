@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,12 +16,12 @@ from skhalfway._inputs import read_targets
 from skhalfway._readable import as_table
 from skhalfway._text import counted, shown
 from skhalfway.files._images import read_images
-from skhalfway.files._paths import ending_of, existing, library, said
+from skhalfway.files._notes import Note, notes_of
+from skhalfway.files._paths import UNREADABLE, ending_of, existing, said
+from skhalfway.files._tables import Format, check_names, read_csv, read_parquet
 
 ENDINGS = (".csv", ".parquet", ".npy", ".npz")
 _WHAT = "data"
-# errors of pandas, pyarrow and numpy on unreadable files
-_UNREADABLE = (ValueError, OSError, EOFError, KeyError, BadZipFile, zlib.error, MemoryError)
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,6 +39,9 @@ class Data:
         rows of features.
     names : tuple of str or None
         Names of the columns of a table; None for arrays and images.
+    notes : tuple of Note
+        Remarks about columns of text that may mean something else: numbers with leading zeros, words such as
+        "NA", dates. Each has a ``column`` and a ``text``.
 
     Examples
     --------
@@ -54,14 +55,25 @@ class Data:
     y: NDArray[Any] | None
     image_shape: tuple[int, ...] | None
     names: tuple[str, ...] | None
+    notes: tuple[Note, ...] = ()
 
     def __repr__(self) -> str:
         of = counted(self.X.shape[1], "column") if self.image_shape is None else f"shape {self.image_shape}"
         labels = "no labels" if self.y is None else f"{len(np.unique(self.y))} classes"
-        return f"Data: {counted(len(self.X), 'sample')} of {of}, {labels}"
+        first = f"Data: {counted(len(self.X), 'sample')} of {of}, {labels}"
+        return "\n".join([first, *(f"note: {note}" for note in self.notes)])
 
 
-def read_data(path: str | PathLike[str], *, target: str | None = None) -> Data:
+def read_data(
+    path: str | PathLike[str],
+    *,
+    target: str | None = None,
+    text: Sequence[str] = (),
+    numbers: Sequence[str] = (),
+    missing: Sequence[str] = (),
+    sep: str = ",",
+    decimal: str = ".",
+) -> Data:
     r"""Read samples and labels from a file or a folder of images.
 
     Parameters
@@ -69,8 +81,10 @@ def read_data(path: str | PathLike[str], *, target: str | None = None) -> Data:
     path : str or path-like
         One of these:
 
-        - ``.csv``: a table, separated by commas, with column names in the first line. Columns of text are
-          kept as text.
+        - ``.csv``: a table in UTF-8, with column names in the first line. A column holds numbers (or bools)
+          if all its values do, and text otherwise. Numbers with leading zeros, such as the postcode 01067,
+          are text. An empty field is a missing value. Words such as NA, None and null are missing values
+          among numbers and bools; in a column of text, and as labels, they are words like any other.
         - ``.parquet``: a table; needs pyarrow.
         - ``.npy``: one array, which is ``X``.
         - ``.npz``: arrays ``X`` of shape (n_samples, ...) and ``y``.
@@ -81,11 +95,21 @@ def read_data(path: str | PathLike[str], *, target: str | None = None) -> Data:
     target : str, default=None
         Column of a table, or array of an ``.npz`` file, with the labels. None: a table has no labels, and
         labels of an ``.npz`` file are the array ``y``. For a folder it must be None.
+    text : sequence of str, default=()
+        Columns of a ``.csv`` file to read as text, although they hold numbers or bools.
+    numbers : sequence of str, default=()
+        Columns of a ``.csv`` file to read as numbers, although these have leading zeros.
+    missing : sequence of str, default=()
+        Words of a ``.csv`` file that stand for missing values in all columns, such as ``["NA", "?"]``.
+    sep : str, default=","
+        The character between values of a ``.csv`` file, such as ``";"`` or ``"\t"``.
+    decimal : {".", ","}, default="."
+        The decimal mark of a ``.csv`` file.
 
     Returns
     -------
     data : Data
-        ``X``, ``y``, ``image_shape`` and ``names``.
+        ``X``, ``y``, ``image_shape``, ``names`` and ``notes``.
 
     Raises
     ------
@@ -96,7 +120,9 @@ def read_data(path: str | PathLike[str], *, target: str | None = None) -> Data:
     ValueError
         If the file has another ending or cannot be read; if it holds Python objects, which are never loaded;
         if there is no such target, or labels are missing or all the same; if a table has no rows or columns,
-        two columns with the same name, or a column without a name; if images differ in size or colour.
+        two columns with the same name, or a column without a name; if a column of a ``.csv`` file holds
+        numbers with another decimal mark; if ``text``, ``numbers``, ``missing``, ``sep`` or ``decimal`` are
+        given for another file than a ``.csv`` file; if images differ in size or colour.
 
     Examples
     --------
@@ -111,10 +137,25 @@ def read_data(path: str | PathLike[str], *, target: str | None = None) -> Data:
     Data: 3 samples of 2 columns, 2 classes
     >>> data.y, data.names
     (array(['yes', 'no', 'no'], dtype='<U3'), ('age', 'city'))
+
+    A postcode is text, whatever separates the values. Where no value has a leading zero, say so:
+
+    >>> with TemporaryDirectory() as folder:
+    ...     path = Path(folder) / "test.csv"
+    ...     _ = path.write_text("income;postcode\n1,5;80331\n2,5;10115\n")
+    ...     data = read_data(path, text=["postcode"], sep=";", decimal=",")
+    >>> data.X["income"].tolist(), data.X["postcode"].tolist()
+    ([1.5, 2.5], ['80331', '10115'])
     """
     if target is not None and not isinstance(target, str):
         raise TypeError(f"target must be the name of a column or None, got {shown(target)}")
+    given = Format(_tuple(text), _tuple(numbers), _tuple(missing), sep, decimal)
     place = existing(path, _WHAT)
+    if given != Format() and place.suffix.lower() != ".csv":
+        raise ValueError(
+            f"text, numbers, missing, sep and decimal are for .csv files, and {place.name} is none; leave "
+            "them out"
+        )
     if place.is_dir():
         if target is not None:
             raise ValueError(
@@ -125,7 +166,8 @@ def read_data(path: str | PathLike[str], *, target: str | None = None) -> Data:
         return Data(X, _checked(y, len(X), place, "the names of folders"), X.shape[1:], None)
     ending = ending_of(place, ENDINGS, _WHAT)
     if ending in (".csv", ".parquet"):
-        return _from_table(_csv(place) if ending == ".csv" else _parquet(place), target, place)
+        table = read_csv(place, given) if ending == ".csv" else read_parquet(place)
+        return _from_table(table, target, place, given)
     X, y, name = _arrays(place, target)
     return Data(
         _samples(X, place),
@@ -135,71 +177,19 @@ def read_data(path: str | PathLike[str], *, target: str | None = None) -> Data:
     )
 
 
-def _csv(place: Path) -> Any:
-    import pandas as pd
-
-    try:
-        head = pd.read_csv(place, header=None, nrows=1, dtype=str, keep_default_na=False)
-        table = pd.read_csv(place, low_memory=False)
-    except _UNREADABLE as error:
-        raise ValueError(f"{place.name} cannot be read as CSV: {said(error, place)}") from error
-    # pandas renames repeated columns, and takes one without a name as the index or names it "Unnamed"
-    names = head.iloc[0].tolist()
-    if not isinstance(table.index, pd.RangeIndex):
-        raise ValueError(
-            f"{place.name} has rows with more values than the {len(names)} names in its first line"
-        )
-    if len(names) == 1 and any(mark in names[0] for mark in ";\t|"):
-        raise ValueError(f"{place.name} has one column, {shown(names[0])}; separate values by commas")
-    if all(map(_is_number, names)) and names != [str(i) for i in range(len(names))]:
-        raise ValueError(
-            f"{place.name} has numbers in its first line, {shown(names)}; that line must name the columns"
-        )
-    if len(names) == table.shape[1]:
-        table.columns = names
-    return table
+def _tuple(given: Any) -> tuple[Any, ...]:
+    return (given,) if isinstance(given, str) else tuple(given)
 
 
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
-
-
-def _parquet(place: Path) -> Any:
-    parquet = library("pyarrow.parquet", place, "pyarrow")
-    arrow = library("pyarrow", place)
-    try:
-        table = parquet.read_table(place)
-        _check_names(table.column_names, place)
-        return table.to_pandas()
-    except (arrow.ArrowException, *_UNREADABLE) as error:
-        raise ValueError(f"{place.name} cannot be read as Parquet: {said(error, place)}") from error
-
-
-def _check_names(names: Sequence[Any], place: Path) -> None:
-    seen: set[Any] = set()
-    for number, name in enumerate(names):
-        if name == "":
-            raise ValueError(
-                f"column {number} of {place.name} has no name; name it, or leave it out where it is an index "
-                "(index=False in to_csv)"
-            )
-        if name in seen:
-            raise ValueError(f"{place.name} has two columns named {shown(name)}; give each its own name")
-        seen.add(name)
-
-
-def _from_table(table: Any, target: str | None, place: Path) -> Data:
+def _from_table(table: Any, target: str | None, place: Path, given: Format) -> Data:
     table.columns = [str(name) for name in table.columns]
     names = list(table.columns)
-    _check_names(names, place)
+    check_names(names, place)
     if not len(table) or not names:
         raise ValueError(f"{place.name} has no rows; samples are needed, one in each row")
+    notes = notes_of(table, given)
     if target is None:
-        return Data(table, None, None, tuple(names))
+        return Data(table, None, None, tuple(names), notes)
     if target not in names:
         raise ValueError(
             f"{place.name} has no column {shown(target)}; it has {shown(names)}{meant(target, names)}"
@@ -214,7 +204,7 @@ def _from_table(table: Any, target: str | None, place: Path) -> Data:
     X = table.drop(columns=target)
     if not X.shape[1]:
         raise ValueError(f"{place.name} has no column but {shown(target)}; columns of features are needed")
-    return Data(X, y, None, tuple(X.columns))
+    return Data(X, y, None, tuple(X.columns), notes)
 
 
 def _arrays(place: Path, target: str | None) -> tuple[Any, Any, str]:
@@ -237,7 +227,7 @@ def _arrays(place: Path, target: str | None) -> tuple[Any, Any, str]:
                 wanted = sorted(absent)[0]
                 raise ValueError(f"it has no array {shown(wanted)}; it has {shown(sorted(archive.files))}")
             return archive["X"], archive[name] if name in archive.files else None, name
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         told = said(error, place)
         if "pickle" in told or "Object arrays" in told:
             told = "it holds Python objects, which could run any code; save arrays of numbers"

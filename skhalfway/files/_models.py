@@ -13,10 +13,12 @@ from sklearn.exceptions import NotFittedError
 
 from skhalfway._checks import check_bool
 from skhalfway._text import counted, shown
+from skhalfway.files._fitted import check_kinds, columns_for
 from skhalfway.files._naming import name_outputs, read_classes
 from skhalfway.files._onnx import OnnxClassifier
 from skhalfway.files._paths import ending_of, existing, library, said
 from skhalfway.models import as_model
+from skhalfway.models._warnings import warn
 
 SAFE = (".skops", ".onnx", ".pt2")
 PICKLES = (".joblib", ".pkl", ".pickle", ".pt", ".pth")
@@ -54,8 +56,10 @@ def read_model(
         Types that a ``.skops`` file may hold beside those that skops trusts, for example
         ``"my_package.MyTransformer"``.
     X : array-like of shape (n_samples, ...), default=None
-        Samples that the model is for. The model predicts the first of them, so that a mismatch is found here.
-        An ``.onnx`` file may need them to identify its outputs.
+        Samples that the model is for. The model predicts the first of them, so that a mismatch is found here:
+        columns that are missing or (with a warning) unknown to the model, and columns of numbers where the
+        encoders of scikit-learn were fitted on text, or the other way round. An ``.onnx`` file may need them
+        to identify its outputs.
     classes : array-like of shape (n_classes,), default=None
         Labels of the outputs, in their order, for a network in a ``.pt2``, ``.onnx`` or ``.pt`` file without
         labels. None: the numbers of the outputs. A model with labels of its own keeps their order; they must
@@ -75,8 +79,8 @@ def read_model(
         If a library is missing that the file or the model needs.
     ValueError
         If the file has another ending, cannot be read, may run code and is not trusted, or holds no fitted
-        classifier; if the model does not accept ``X``; if it has other labels than ``classes``, or another
-        number of outputs.
+        classifier; if the model does not accept ``X``, or was fitted on other columns; if it has other labels
+        than ``classes``, or another number of outputs.
 
     Examples
     --------
@@ -93,6 +97,24 @@ def read_model(
     ...     read_model(path, X=X)
     LogisticRegression(max_iter=500)
     """
+    model, place = load_model(path, trust_pickle=trust_pickle, trusted=trusted, X=X, classes=classes)
+    if hasattr(X, "columns"):
+        names = [str(name) for name in X.columns]
+        taken = columns_for(model, place, names)
+        if set(taken) != set(names):
+            left = [name for name in names if name not in taken]
+            warn(
+                f"{place.name} was not fitted on {shown(left)} of X; give it X[list(model.feature_names_in_)]"
+            )
+            X = X[taken]
+    check_on(model, place, X)
+    return model
+
+
+def load_model(
+    path: Any, *, trust_pickle: bool, trusted: Sequence[str], X: Any = None, classes: Any = None
+) -> tuple[Any, Path]:
+    """The model of a file and the file, see :func:`read_model`; not checked yet, see :func:`check_on`."""
     check_bool("trust_pickle", trust_pickle)
     labels = None if classes is None else read_classes(classes)
     trusted = [trusted] if isinstance(trusted, str) else list(trusted)
@@ -117,8 +139,7 @@ def read_model(
         model = _pickled(place, ending)
     if labels is not None:
         name_outputs(model, labels, place)
-    _check(model, place, X)
-    return model
+    return model, place
 
 
 def _skops(place: Path, trusted: Sequence[str]) -> Any:
@@ -171,8 +192,10 @@ def _torch(place: Path) -> Any:
     return loaded
 
 
-def _check(model: Any, place: Path, X: Any) -> None:
+def check_on(model: Any, place: Path, X: Any) -> None:
     """Raise if it is no fitted classifier, or does not accept the samples."""
+    if hasattr(X, "columns") and hasattr(X, "iloc"):
+        check_kinds(model, place, X)
     try:
         seen = as_model(model)
         if X is not None:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import re
+import zlib
 from collections.abc import Collection
 from importlib import import_module
 from os import PathLike
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 from skhalfway._checks import meant
 from skhalfway._text import brief, shown
 
+# errors of pandas, pyarrow and numpy on unreadable files
+UNREADABLE = (ValueError, OSError, EOFError, KeyError, BadZipFile, zlib.error, MemoryError)
 # an optional drive, and nested folders
 _FOLDERS = re.compile(r"(?<![\w.])(?:\b[A-Za-z]:)?[/\\](?:[^\s/\\:'\"]+[/\\])+")
 

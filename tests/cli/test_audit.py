@@ -40,7 +40,7 @@ ONE = ["--model", "deployed.skops"]
         (["--model", "model.txt", *DATA], "model.txt has the ending '.txt'; .* .skops, .onnx, .pt2"),
         (["--model", "own.skops", *DATA], "'posixpath.join'.* add --trust posixpath.join$"),
         (["--model", "pickle.pkl", *DATA], "pickle.pkl may run any code .* add --trust-pickle"),
-        (["--model", "wide.skops", *DATA], "wide.skops: X has 3 features, but .* expecting 4"),
+        (["--model", "wide.skops", *DATA], "wide.skops: X lacks column 'more', which the model was"),
         ([*BOTH, "--model", "words.skops", *DATA, *FAST], "model 'words'.* classes|labels"),
         ([*BOTH, "--model", "other=words.skops", *DATA], "two models have the name 'other'"),
         ([*BOTH, "--data", "unknown.csv", "--target", "label", *FAST], "labels that .*'maybe'|'maybe'"),

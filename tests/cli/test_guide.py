@@ -33,18 +33,24 @@ def test_the_extra_that_is_installed_has_skops():
 
 def test_the_page_can_be_pasted(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    (script,) = blocks("python")
-    Path("prepare.py").write_text(script)
+    Path("prepare.py").write_text("\n\n".join(blocks("python")))
     runpy.run_path("prepare.py")
     (rules,) = blocks("toml")
     Path("constraints.toml").write_text(rules)
     for block in blocks("console")[1:]:
-        command, *shown = block.splitlines()
-        words = shlex.split(command.removeprefix("$ "))
-        assert words[0] == "skhalfway"
-        capsys.readouterr()
-        assert run(*words[1:]) == 0
-        assert capsys.readouterr().out.splitlines() == shown
+        for one in block.removeprefix("$ ").split("\n$ "):
+            command, *shown = one.splitlines()
+            words = shlex.split(command)
+            assert words[0] == "skhalfway"
+            capsys.readouterr()
+            said = [line for line in shown if line.startswith(f"skhalfway {words[1]}: ")]
+            wrong = any(line.startswith(f"skhalfway {words[1]}: error: ") for line in said)
+            assert run(*words[1:]) == 2 * wrong
+            out, err = capsys.readouterr()
+            assert out.splitlines() == [line for line in shown if line not in said]
+            # progress bars are not shown on the page
+            told = [line for line in err.splitlines() if line.startswith("python -m skhalfway")]
+            assert [line.removeprefix("python -m ") for line in told] == said
     assert Path("report.html").exists()
 
 
