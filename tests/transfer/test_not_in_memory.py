@@ -229,6 +229,7 @@ def of_type(dtype: str) -> Any:
     ],
     indirect=["room"],
 )
+@pytest.mark.filterwarnings("ignore:X holds whole numbers:UserWarning")
 def test_float_types_are_those_of_the_whole(way: str, dtype: str, room: Path, tmp_path: Path) -> None:
     samples = typed(dtype)
     expected = of_type(dtype)
