@@ -85,13 +85,21 @@ def tells(report: AuditReport, one: TellingColumn) -> str:
             f"values between samples changes {own} % of the answers, exchanging those of all other columns "
             f"{of_others} %)"
         )
+    if one.tells == "crosses":
+        return (
+            f"{called(one.names)} decides much of what {report.deployed} answers, across gaps between its "
+            f"values (to the other side of the next gap, {in_percent(one.accuracy)} % of the answers change, "
+            f"within the largest budget {in_percent(one.deployed)} %)"
+        )
     alone, them = ("alone", "it") if len(one.names) == 1 else ("together", "them")
-    figures = f"a simple rule on {them} is right on {in_percent(one.accuracy)} % of the samples"
+    right = in_percent(one.accuracy)
     if one.tells == "label":
         verb = "gives the label away" if alone == "alone" else "give the label away"
+        figures = f"a simple rule on {them} is right on {right} % of the samples"
         figures += f", {report.deployed} on {in_percent(one.deployed)} %"
     else:
         verb = f"{'decides' if alone == 'alone' else 'decide'} what {report.deployed} answers"
+        figures = f"a simple rule on {them} reproduces {right} % of its answers"
     return f"{called(one.names)} {alone} {verb} ({figures}, guessing on {in_percent(one.chance)} %)"
 
 
@@ -101,6 +109,8 @@ def held_because(one: TellingColumn) -> str:
         return f"it {HELD[one.held]}"
     if one.held == "missing":
         return "they tell by which of their values are missing, which attacks do not change"
+    if one.held == "category":
+        return "attacks do not change categories, nor cross the gaps between values"
     return "no attack here changes any of them much"
 
 
@@ -109,9 +119,9 @@ def _leak(report: AuditReport, one: TellingColumn) -> Advice:
     tested = (
         "The rule was tested on samples that it was not learnt from, and shares are averaged over the "
         f"classes. {report.deployed} relies on {them}. "
-    )
+    ) * (one.tells in ("label", "answers"))
     evidence = (
-        f"{_upper(tells(report, one))}. {tested * (one.tells != 'decides')}Attacks cannot use that: "
+        f"{_upper(tells(report, one))}. {tested}Attacks cannot use that: "
         f"{held_because(one)}. So they fail whatever the model does otherwise, and a low rate of this audit "
         "does not show that the model is robust."
     )

@@ -16,6 +16,7 @@ HELD = {
     "barely": "varies so widely that the largest budget is less than 1 % of its standard deviation",
     "step": "changes in steps, and the largest budget is smaller than the step that is needed",
     "missing": "tells by whether its value is missing, which attacks do not change",
+    "gap": "has gaps between its values that are wider than the largest budget",
     "apart": "differs between the classes by more than the largest budget",
 }
 
@@ -31,19 +32,23 @@ class TellingColumn(Record):
     ----------
     names : tuple of str
         The column; more than one if they tell together and none of them alone.
-    tells : {"label", "answers", "decides"}
+    tells : {"label", "answers", "decides", "crosses"}
         Whether a simple rule on these columns tells the true labels, or the answers of the deployed model; or
-        "decides" where no simple rule does, but most answers depend on all such columns together.
+        "decides" where no simple rule does, but most answers depend on all such columns together; or
+        "crosses" for a column of numbers with gaps wider than the largest budget, if many answers differ
+        between both sides of a gap.
     accuracy : float
         Accuracy of that rule, cross-validated, averaged over the classes. For "decides", the share of answers
-        that change when the values of these columns are exchanged between samples.
+        that change when the values of these columns are exchanged between samples; for "crosses", the share
+        that differ between both sides of the gaps next to the value of the sample.
     deployed : float
         Accuracy of the deployed model on the samples, averaged over the classes. For "decides", the share of
-        answers that change when the values of all other columns are exchanged.
+        answers that change when the values of all other columns are exchanged; for "crosses", the share that
+        change when this column alone changes by the largest budget or half of it.
     chance : float
-        Accuracy of guessing, averaged over the classes. For "decides", the share of pairs of samples with
-        different answers.
-    held : {"category", "immutable", "constant", "codes", "barely", "step", "missing", "apart"}
+        Accuracy of guessing, averaged over the classes. For "decides" and "crosses", the share of pairs
+        of samples with different answers.
+    held : {"category", "immutable", "constant", "codes", "barely", "step", "missing", "apart", "gap"}
         Reason why no attack changes what the column tells; of several columns, that of the first one.
 
     Examples

@@ -22,6 +22,7 @@ from sklearn.tree import DecisionTreeClassifier
 from skhalfway import AdversarialGenerator, Constraints, audit, load_result
 from skhalfway.cli._faults import said
 from skhalfway.report import InspectedData, TellingColumn, compare_reports
+from skhalfway.report._gaps import gaps_in
 from skhalfway.report._rules import ByText, informed
 
 N = 400
@@ -102,6 +103,103 @@ def test_a_label_among_the_columns_is_never_taken_for_robustness(extra, held):
     assert leak.severity == "high" and "leave it out" in leak.action
     assert "Constraints(immutable=['status'])" in leak.action
     assert report.findings[0] == leak
+
+
+OFF = np.random.RandomState(8).uniform(size=N) < 0.04  # rows in which a code does not agree with the label
+
+
+@pytest.mark.parametrize(
+    ("code", "kind"),
+    [
+        (np.where(OFF ^ FAILS, 700, 300) + RNG.randint(0, 30, N), DecisionTreeClassifier(max_depth=3)),
+        (np.where(OFF ^ FAILS, 5000, 40) * RNG.uniform(0.9, 1.1, N), LogisticRegression()),
+        (
+            1000 * np.where(OFF ^ FAILS, 1, RNG.choice([0, 2], N)) + RNG.randint(0, 90, N),
+            KNeighborsClassifier(),
+        ),
+    ],
+    ids=["two blocks", "two scales", "three blocks"],
+)
+@pytest.mark.parametrize("strays", [0, 8], ids=["", "with values between the blocks"])
+def test_blocks_of_numbers_that_agree_with_most_labels(code, kind, strays):
+    """No budget crosses the gaps between the blocks, and the rule on them is not quite right."""
+    code = code.astype(float)
+    code[210 : 210 + strays] = np.linspace(code.min(), code.max(), strays)
+    report = audited(PUMPS.assign(code=code), kind=kind, columns=["code", "visits"], eps=[0.3])
+    assert report.verdict.level == "unknown"
+    assert [one.names for one in report.data.telling] == [("code",)]
+    assert kinds(report)["leak"].severity == "high"
+
+
+def test_blocks_of_numbers_beside_texts_that_decide_together_with_them():
+    """Of five answers and a ward, no attack changes any."""
+    rng = np.random.RandomState(2)
+    said, ward = rng.randint(0, 2, (5, N)), rng.randint(0, 2, N)
+    table = PUMPS.assign(**{f"q{k}": np.where(row, "yes", "no") for k, row in enumerate(said)})
+    table["ward"] = np.where(ward, 800, 200) + rng.randint(0, 50, N)
+    y = np.where(said.sum(axis=0) - 2.5 + 4 * ward - 2 > 0, "admit", "home")
+    report = audited(table, y, columns=[*(f"q{k}" for k in range(5)), "ward"], eps=[0.3])
+    assert report.verdict.level == "unknown"
+    assert "ward" in report.data.telling[0].names and not report.data.telling[0].declared
+
+
+def test_a_gap_that_decides_many_answers_but_not_most():
+    """Other columns decide more, so that no column decides most answers."""
+    rng = np.random.RandomState(3)
+    place, x = rng.randint(0, 2, N), rng.normal(size=(3, N))
+    table = PUMPS.assign(place=np.where(place, 60, 10) + rng.normal(0, 1, N), a=x[0], b=x[1], c=x[2])
+    y = np.where(x.sum(axis=0) + 1.2 * (2 * place - 1) > 0, "fails", "holds")
+    report = audited(table, y, columns=["place", "a", "b", "c"], eps=[0.02])
+    (found,) = report.data.telling
+    assert (found.names, found.tells, found.held) == (("place",), "crosses", "gap")
+    assert found.accuracy > 0.4 and found.deployed < 0.1 and report.verdict.level == "unknown"
+    assert "across gaps between its values (to the other side of the next gap" in str(report.verdict)
+    # what is declared elsewhere does not hide it
+    fixed = audited(
+        table.assign(status=np.where(FAILS, "broken", "fine")),
+        y,
+        columns=["place", "a", "b", "c", "status"],
+        eps=[0.02],
+        constraints=Constraints(immutable=["status"]),
+    )
+    assert fixed.verdict.level == "unknown"
+
+
+ONE_PEAK = {
+    "normal": lambda rng, n: rng.normal(size=n),
+    "uniform": lambda rng, n: rng.uniform(size=n),
+    "rounded amounts": lambda rng, n: rng.lognormal(9, 0.6, n).round(-1),
+    "lognormal": lambda rng, n: rng.lognormal(0, 2, n),
+    "exponential": lambda rng, n: rng.exponential(size=n),
+    "heavy tails": lambda rng, n: rng.standard_t(2, n),
+    "peak at 0": lambda rng, n: rng.gamma(0.3, size=n),
+}
+
+
+@pytest.mark.parametrize("draw", ONE_PEAK.values(), ids=ONE_PEAK)
+def test_columns_with_one_peak_have_no_gaps(draw):
+    n_runs, found = 120, 0
+    for seed in range(n_runs):
+        x = draw(np.random.RandomState(seed), (150, 500, 1500)[seed % 3])
+        found += len(gaps_in(x, (0.05, 0.1, 0.3, 0.5)[seed % 4] * x.std())) > 0
+    assert found <= 1
+
+
+@pytest.mark.parametrize("kind", [LogisticRegression(), DecisionTreeClassifier(min_samples_leaf=3)], ids=str)
+@pytest.mark.parametrize("draw", ONE_PEAK.values(), ids=ONE_PEAK)
+def test_no_honest_column_is_suspected_since_the_budget_is_small(draw, kind):
+    """The model is really robust within .05 standard deviations."""
+    x = draw(np.random.RandomState(1), N)
+    table = PUMPS.assign(load=x)
+    y = np.where(x + np.random.RandomState(2).normal(0, 0.1 * x.std(), N) > np.median(x), "fails", "holds")
+    report = audited(table, y, kind=kind, columns=["load", "pressure"], eps=[0.05])
+    assert report.data.telling == ()
+
+
+def test_gaps_are_found_between_blocks_also_with_values_in_them():
+    x = np.concatenate([np.linspace(0, 1, 100), [2.5, 4.0], np.linspace(5, 6, 100), np.linspace(9, 10, 40)])
+    np.testing.assert_allclose(gaps_in(x, 0.5), [[1, 5], [6, 9]], atol=0.05)
+    assert len(gaps_in(x, 3.5)) == 1 and len(gaps_in(x, 5.0)) == 0
 
 
 def test_whole_numbers_that_the_budget_cannot_step_over():
