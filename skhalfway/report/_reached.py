@@ -12,7 +12,14 @@ from numpy.typing import NDArray
 
 from skhalfway._inputs import Frame
 from skhalfway.attacks._reference import Reference
-from skhalfway.models._number_codes import MOST_CODES, refused, taken_as_codes, why_refused
+from skhalfway.models._number_codes import (
+    MOST_CODES,
+    changed_as_floats,
+    refused,
+    taken_as_codes,
+    why_changed,
+    why_refused,
+)
 from skhalfway.report._columns import column_names, name_of, numbers
 
 if TYPE_CHECKING:
@@ -137,6 +144,14 @@ def columns_of_codes(setting: Setting) -> list[int]:
             raise ValueError(f"model {name!r}: {why_refused([given[k] for k in columns], said)}")
     model = setting.seen(setting.deployed)
     return taken_as_codes(model.scores, setting.X, X, few[:MOST_ASKED], setting.seed)
+
+
+def check_floats(setting: Setting) -> None:
+    """Raise if a model answers otherwise as whole numbers become floats, as all do that attacks change."""
+    for name in setting.models:
+        columns, share = changed_as_floats(partial(setting.answers, name), setting.X)
+        if columns:
+            raise ValueError(f"model {name!r}: {'; '.join(why_changed(columns, share))}")
 
 
 def named_by(setting: Setting, rule: str, names: list[str]) -> NDArray[np.bool_]:

@@ -16,11 +16,12 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.naive_bayes import GaussianNB
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import OneHotEncoder, StandardScaler
+from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
 from sklearn.tree import DecisionTreeClassifier
 
 from skhalfway import AdversarialGenerator, Constraints, audit, load_result
 from skhalfway.cli._faults import said
+from skhalfway.models import check_model
 from skhalfway.report import InspectedData, TellingColumn, compare_reports
 from skhalfway.report._gaps import gaps_in
 from skhalfway.report._rules import ByText, informed
@@ -266,6 +267,36 @@ def test_numbers_that_the_model_refuses_are_named_with_what_to_do():
         models, table[200:300], BY_CODE[200:300], constraints=Constraints(immutable=["code"]), **given
     )
     assert fixed.data.codes == ()
+
+
+def as_text(X):
+    return X.astype(str)
+
+
+def test_whole_numbers_that_a_model_takes_otherwise_as_floats_are_refused():
+    """The model makes text of them: "12.0" is not "12"."""
+    table = PUMPS[["pressure", "visits"]].assign(code=CODES)
+    encode = make_pipeline(FunctionTransformer(as_text), OneHotEncoder(handle_unknown="ignore"))
+
+    def fitted(table):
+        both = make_column_transformer((encode, ["code"]), ("passthrough", ["pressure", "visits"]))
+        return {
+            f"m{k}": make_pipeline(both, LogisticRegression()).fit(table[k:200], BY_CODE[k:200])
+            for k in (0, 9)
+        }
+
+    given = {"parts": (), "surrogates": None, "eps": [0.5]}
+    models = fitted(table)
+    for rules in (None, Constraints(immutable=["code"])):
+        with pytest.raises(ValueError, match="'m0': column 'code' holds whole numbers.*12.0.*make it text"):
+            audit(models, table[200:300], BY_CODE[200:300], reference=table[:200], constraints=rules, **given)
+    (first, *_) = check_model(models["m0"], table, BY_CODE).findings
+    assert (first.kind, first.severity) == ("floats", "warning") and "'code'" in first.message
+    assert "visits" not in first.message
+    mended = table.assign(code=table["code"].astype(str))
+    report = audit(fitted(mended), mended[200:300], BY_CODE[200:300], reference=mended[:200], **given)
+    assert report.curve.accuracy[0] > 0.9 and "code" in report.data.categories
+    assert "floats" not in [one.kind for one in check_model(fitted(mended)["m0"], mended, BY_CODE).findings]
 
 
 def test_a_column_that_tells_by_what_is_missing():
