@@ -7,13 +7,18 @@ from dataclasses import dataclass
 from skhalfway.results._reading import part_of_results
 from skhalfway.results._record import Record
 
+# Share of the standard deviation below which the largest budget hardly moves a column. A budget in the units
+# of the data is one number for all columns, and need not fit each. Budgets that are meant are rarely below a
+# tenth of a standard deviation, so that a twentieth deserves a word. Budgets that are themselves given in
+# standard deviations or ranges say how small they are.
+BARELY, BARELY_OF_INPUT = 0.01, 0.05
 # reasons why no attack here changes what a column tells
 HELD = {
     "category": "holds categories, which attacks do not change",
     "immutable": "is fixed by the constraints",
     "constant": "does not vary in the reference, so that its budget is 0",
     "codes": "holds numbers that the model treats as categories, and attacks do not try other categories",
-    "barely": "varies so widely that the largest budget is less than 1 % of its standard deviation",
+    "barely": "varies so widely that the largest budget is a very small share of its standard deviation",
     "step": "changes in steps, and the largest budget is smaller than the step that is needed",
     "missing": "tells by whether its value is missing, which attacks do not change",
     "gap": "has gaps between its values that are wider than the largest budget",
@@ -85,7 +90,8 @@ class InspectedData(Record):
     telling : tuple of TellingColumn, default=()
         Columns that tell the label although no attack changes them.
     barely_moved : tuple of str, default=()
-        Columns for which the largest budget is less than 1 % of the standard deviation.
+        Columns that the deployed model uses, and for which the largest budget is less than 1 % of the
+        standard deviation; with budgets in the units of the data, less than 5 %, except for images.
     spanned : tuple of str, default=()
         Columns for which the largest budget is at least as large as the range of all values.
     spanned_from : float or None, default=None
@@ -110,6 +116,9 @@ class InspectedData(Record):
         Columns of whole numbers that all differ, as numbers of customers do, and that attacks may change.
     codes : tuple of str, default=()
         Columns of numbers that the deployed model treats as categories, though attacks make other numbers.
+    deviations : tuple of float, default=()
+        With budgets in the units of the data: the largest budget in standard deviations of the columns of a
+        table that attacks may change, the smallest such number and the largest.
 
     Examples
     --------
@@ -131,9 +140,16 @@ class InspectedData(Record):
     reference_spread: tuple[tuple[str, float], ...] = ()
     identifiers: tuple[str, ...] = ()
     codes: tuple[str, ...] = ()
+    deviations: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
-        for name in ("telling", "barely_moved", "spanned", "integer", "categories", "identifiers", "codes"):
+        names = ("telling", "barely_moved", "spanned", "integer", "categories", "identifiers", "codes")
+        for name in (*names, "deviations"):
             object.__setattr__(self, name, tuple(getattr(self, name)))
         for name in ("one_hot", "reference_spread"):
             object.__setattr__(self, name, tuple(map(tuple, getattr(self, name))))
+
+
+def barely_below(unit: str) -> float:
+    """Share of the standard deviation below which a budget in a unit hardly moves a column of a table."""
+    return BARELY_OF_INPUT if unit == "input" else BARELY

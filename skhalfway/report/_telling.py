@@ -188,8 +188,8 @@ def _held(space: Reached, k: int) -> str:
         "category": space.categories[k],
         "constant": space.reach[k] == 0,
         "codes": space.codes[k],
-        "barely": space.barely[k],
         "step": space.integer[k] and space.reach[k] < 1,
+        "barely": space.barely[k],
     }
     return next((reason for reason, applies in reasons.items() if applies), "")
 
@@ -369,11 +369,12 @@ def _changed(setting: Setting, answers: NDArray[Any], columns: Sequence[int]) ->
     """Share of the deployed model's answers that change as the values of columns are exchanged."""
     if not columns:
         return 0.0
-    said = setting.answers(setting.deployed, _exchanged(setting.X, columns, _order(setting)))
+    said = setting.answers(setting.deployed, exchanged(setting.X, columns, _order(setting)))
     return float((said != answers).mean())
 
 
-def _exchanged(X: Any, columns: Sequence[int], order: NDArray[np.intp]) -> Any:
+def exchanged(X: Any, columns: Sequence[int], order: NDArray[np.intp]) -> Any:
+    """Samples whose values in some columns are those of other samples."""
     changed = X.copy()
     for k in columns:
         if hasattr(X, "iloc"):
