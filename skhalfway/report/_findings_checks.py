@@ -33,13 +33,12 @@ def useless_finding(report: AuditReport) -> Iterator[Advice]:
     """A deployed model that is hardly better than one answer for all samples."""
     found = useless(report)
     if found is not None:
-        text = found.said(report.deployed)
         yield Advice(
             "check",
             "medium",
             f"{report.deployed} is hardly better than one answer for all samples",
-            f"{_sentence(text)} A model that hardly uses its input seems robust, since nothing changes its "
-            "answers.",
+            f"{found.said(report.deployed)}. A model that hardly uses its input seems robust, since "
+            "nothing changes its answers.",
             "Check that the samples are prepared and the labels are coded as in its training, and that it "
             "was trained. Choose a model that tells the classes apart before its robustness is measured.",
         )

@@ -99,8 +99,8 @@ def tells(report: AuditReport, one: TellingColumn) -> str:
         own, of_others = in_percent(one.accuracy), in_percent(one.deployed)
         return (
             f"{called(one.names)} decide{s} most of what {report.deployed} answers (exchanging {their} "
-            f"values between samples changes {own} % of the answers, exchanging those of all other columns "
-            f"{of_others} %)"
+            f"values between samples changes {own} % of the answers, exchanging those of all columns that "
+            f"attacks change {of_others} %)"
         )
     if one.tells == "crosses":
         return (
@@ -117,7 +117,8 @@ def tells(report: AuditReport, one: TellingColumn) -> str:
     else:
         verb = f"{'decides' if alone == 'alone' else 'decide'} what {report.deployed} answers"
         figures = f"a simple rule on {them} reproduces {right} % of its answers"
-    return f"{called(one.names)} {alone} {verb} ({figures}, guessing on {in_percent(one.chance)} %)"
+    guessing = f"guessing {'on ' * (one.tells == 'label')}{in_percent(one.chance)} %"
+    return f"{called(one.names)} {alone} {verb} ({figures}, {guessing})"
 
 
 def held_because(report: AuditReport, one: TellingColumn) -> str:

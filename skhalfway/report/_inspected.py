@@ -48,8 +48,8 @@ class TellingColumn(Record):
         that differ between both sides of the gaps next to the value of the sample.
     deployed : float
         Accuracy of the deployed model on the samples, averaged over the classes. For "decides", the share of
-        answers that change when the values of all other columns are exchanged; for "crosses", the share that
-        change when this column alone changes by the largest budget or half of it.
+        answers that change when the values of all columns that attacks change are exchanged; for "crosses",
+        the share that change when this column alone changes by the largest budget or half of it.
     chance : float
         Accuracy of guessing, averaged over the classes. For "decides" and "crosses", the share of pairs
         of samples with different answers.

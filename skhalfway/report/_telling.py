@@ -341,7 +341,7 @@ def _deciding(
     named = open_ones if open_ones and changed(open_ones) >= MOSTLY * by_held else named
     first = next((reasons[k] for k in named if reasons[k] != "immutable"), "immutable")
     names = tuple(space.names[k] for k in named)
-    return [TellingColumn(names, "decides", by_held, by_others, could, first)]
+    return [TellingColumn(names, "decides", changed(named), by_others, could, first)]
 
 
 def _enough(changed: Callable[[list[int]], float], columns: list[int], by_all: float) -> list[int]:

@@ -90,7 +90,7 @@ def verdict_of(report: AuditReport) -> Verdict:
     if any(threat.n for threat in threats):
         n = n_comparisons(report.deployed, report.roles, report.curve)
         sentences += [
-            f"A sample counts if {report.deployed} and the model that is attacked classify it correctly.",
+            "A sample counts if the deployed model and the one that is attacked classify it correctly.",
             f"P-values are adjusted for {counted(n, 'comparison')} with noise (Holm's method).",
         ]
     of_spread = in_deviations(report)
