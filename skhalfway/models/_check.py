@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,12 +15,13 @@ from skhalfway._intervals import ConfidenceInterval, wilson_interval
 from skhalfway._randomness import undisturbed
 from skhalfway.models._as_model import as_model
 from skhalfway.models._check_accuracy import N_SAMPLES, Answers, accuracy_findings
-from skhalfway.models._check_result import ModelCheck
+from skhalfway.models._check_result import Finding, ModelCheck
 from skhalfway.models._check_scores import score_findings
 from skhalfway.models._collection import predictions
 from skhalfway.models._faults import named
 from skhalfway.models._input_spec import reader_of
 from skhalfway.models._model import Model
+from skhalfway.models._number_codes import changed_as_floats, why_changed
 
 # kinds of findings, the most serious first
 ORDER = (
@@ -38,6 +40,7 @@ def check_model(model: Any, X: Any, y: Any = None) -> ModelCheck:
     - whether it predicts one label for everything, or its accuracy is near chance, or far better with another
       scale of X or another order of its classes;
     - whether its predictions differ between calls, or depend on the other samples of a batch;
+    - whether it takes whole numbers of a table for something else as floats, which attacks make of them;
     - whether predicting changes it;
     - whether the scores and gradients that attacks follow agree with its predictions.
 
@@ -96,7 +99,13 @@ def check_model(model: Any, X: Any, y: Any = None) -> ModelCheck:
     name = type(seen.estimator).__name__
     labels = np.arange(seen.n_outputs(array)) if seen.classes_ is None else seen.classes_
     truth = None if y is None else check_labels(y, labels, len(array))
-    return check_models({name: seen}, array, labels, truth)[name]
+    check = check_models({name: seen}, array, labels, truth)[name]
+    columns, share = changed_as_floats(seen.predict, X)
+    if not columns:
+        return check
+    return replace(
+        check, findings=(Finding("floats", "warning", *why_changed(columns, share)), *check.findings)
+    )
 
 
 def check_models(

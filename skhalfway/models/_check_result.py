@@ -27,9 +27,9 @@ class Finding(Record):
     Parameters
     ----------
     kind : str
-        Short identifier: "outputs", "probabilities", "scale", "label_order", "constant", "chance", "random",
-        "batch", "state", "soft_copy", "scores" or "saturated"; for findings of attacks, "gradient" or
-        "attack".
+        Short identifier: "floats", "outputs", "probabilities", "scale", "label_order", "constant", "chance",
+        "random", "batch", "state", "soft_copy", "scores" or "saturated"; for findings of attacks, "gradient"
+        or "attack".
     severity : {"warning", "note"}
         Whether results about the model may be wrong ("warning"), or only need care ("note").
     message : str

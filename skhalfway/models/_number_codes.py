@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils import _safe_indexing
 
+from skhalfway._polars import without_polars
 from skhalfway._text import brief, shown
 
 N_ROWS, N_VALUES = 20, 8  # samples that are asked about, and values of each column
@@ -104,3 +105,54 @@ def why_refused(names: Sequence[Any], said: str) -> str:
         f"some. Pass Constraints(immutable={given}) or, if all whole numbers are codes, "
         f"Constraints(integer={given}); or make {them} text, and train again"
     )
+
+
+def changed_as_floats(predict: Callable[[Any], NDArray[Any]], X: Any) -> tuple[list[Any], float]:
+    """Columns of whole numbers that a model takes otherwise as floats, and the share of answers that change.
+
+    Attacks make floats of all numbers. A step that turns numbers into text then gets "12.0" in place of "12".
+
+    Parameters
+    ----------
+    predict : function
+        Predicts a table.
+    X : DataFrame
+        Samples as they are given.
+    """
+    X = without_polars(X)
+    if not (hasattr(X, "columns") and hasattr(X, "iloc")):
+        return [], 0.0
+    whole = [k for k, dtype in enumerate(X.dtypes) if _is_whole(dtype)]
+    if not whole:
+        return [], 0.0
+    given = predict(X)
+
+    def changed(columns: Sequence[int]) -> float:
+        floats = X.copy()
+        for k in columns:
+            floats.isetitem(k, X.iloc[:, k].to_numpy(dtype=float, na_value=np.nan))
+        return float((predict(floats) != given).mean())
+
+    share = changed(whole)
+    if share == 0:
+        return [], 0.0
+    found = [k for k in whole if changed([k]) > 0] or whole
+    return [X.columns[k] for k in found], share
+
+
+def why_changed(names: Sequence[Any], share: float) -> tuple[str, str]:
+    """What floats change, and what to do about it."""
+    column, holds, them = ("column", "holds", "it") if len(names) == 1 else ("columns", "hold", "them")
+    return (
+        f"{column} {shown(list(names))[1:-1]} {holds} whole numbers, and attacks hand {them} to the model as "
+        f"floats, such as 12.0 in place of 12, which changes {100 * share:.3g} % of its answers",
+        f"make {them} text in the table, as by X[column].astype(str), and train the model on that: text "
+        "stays as it is; or mend the step of the model that turns numbers into text, so that 12.0 means the "
+        "same as 12; constraints do not help",
+    )
+
+
+def _is_whole(dtype: Any) -> bool:
+    from pandas.api.types import is_integer_dtype
+
+    return bool(is_integer_dtype(dtype))

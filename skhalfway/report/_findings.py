@@ -11,7 +11,7 @@ from scipy.stats import fisher_exact
 from skhalfway._intervals import holm, mcnemar, wilson_interval
 from skhalfway._text import counted
 from skhalfway.report._advice import HIGH, MEDIUM, SEVERITIES, Advice
-from skhalfway.report._findings_checks import check_findings
+from skhalfway.report._findings_checks import check_findings, useless_finding
 from skhalfway.report._findings_data import data_findings, unit_finding
 from skhalfway.report._threats import LEVEL, attempts_on, holds
 from skhalfway.report._words import beside_noise, budget, in_percent, listed, probability, share
@@ -25,7 +25,7 @@ def findings_of(report: AuditReport) -> tuple[Advice, ...]:
     """All findings, the most severe first."""
     of_figures = (_threats, _noise, _classes, _columns, _resistant, _retraining)
     # a wrong unit is the cause of much of the rest
-    makers = (unit_finding, _masked, check_findings, data_findings, *of_figures)
+    makers = (unit_finding, _masked, check_findings, useless_finding, data_findings, *of_figures)
     found = [advice for maker in makers for advice in maker(report)]
     return tuple(sorted(found, key=lambda advice: SEVERITIES.index(advice.severity)))
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from skhalfway.attacks._queries import BEGIN_AT
 from skhalfway.report._advice import Advice
 from skhalfway.report._findings_data import called
+from skhalfway.report._useless import useless
 
 if TYPE_CHECKING:
     from skhalfway.models import Finding
@@ -26,6 +27,21 @@ def check_findings(report: AuditReport) -> Iterator[Advice]:
                 " ".join(_sentence(one.message) for one in found),
                 " ".join(dict.fromkeys(_sentence(remedy(report, one)) for one in found)),
             )
+
+
+def useless_finding(report: AuditReport) -> Iterator[Advice]:
+    """A deployed model that is hardly better than one answer for all samples."""
+    found = useless(report)
+    if found is not None:
+        yield Advice(
+            "check",
+            "medium",
+            f"{report.deployed} is hardly better than one answer for all samples",
+            f"{found.said(report.deployed)}. A model that hardly uses its input seems robust, since "
+            "nothing changes its answers.",
+            "Check that the samples are prepared and the labels are coded as in its training, and that it "
+            "was trained. Choose a model that tells the classes apart before its robustness is measured.",
+        )
 
 
 def remedy(report: AuditReport, found: Finding) -> str:
@@ -53,4 +69,6 @@ def _said_elsewhere(report: AuditReport, name: str, found: Finding) -> bool:
 
 
 def _sentence(text: str) -> str:
+    if "=" in text.split()[0]:  # a parameter keeps its name
+        return f"{text}."
     return f"{text[0].upper()}{text[1:]}."

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from skhalfway._text import counted
 from skhalfway.report._advice import Advice
-from skhalfway.report._inspected import HELD, InspectedData, TellingColumn
+from skhalfway.report._inspected import BARELY, HELD, InspectedData, TellingColumn, barely_below
 from skhalfway.report._words import budget, in_percent, listed
 
 if TYPE_CHECKING:
@@ -41,10 +41,27 @@ def unit_finding(report: AuditReport) -> Iterator[Advice]:
         "budget",
         "high",
         f"The budget hardly changes {some}",
-        f"The largest budget, {largest}, is less than 1 % of the standard deviation of {some}. Attacks fail "
-        "on any model that relies on such values.",
+        f"The largest budget, {largest}, is less than {least(report)} % of the standard deviation of {some}. "
+        "Attacks fail on any model that relies on such values.",
         f"Audit again: {other_unit(report)}.",
     )
+
+
+def least(report: AuditReport) -> str:
+    """Share of a standard deviation, in percent, below which a budget hardly changes values."""
+    pixels = report.data is not None and report.data.barely_moved == ("pixels",)
+    return in_percent(BARELY if pixels else barely_below(report.unit))
+
+
+def in_deviations(report: AuditReport) -> str:
+    """The largest budget in standard deviations, if it is in the units of the data; else empty."""
+    shares = () if report.data is None else report.data.deviations
+    if not shares:
+        return ""
+    percent = max(shares) < 1
+    ends = list(dict.fromkeys(f"{100 * share if percent else share:.2g}" for share in shares))
+    what = "% of a standard deviation" if percent else "standard deviations"
+    return f"{' to '.join(ends)} {what} of each column"
 
 
 def other_unit(report: AuditReport) -> str:
@@ -82,26 +99,41 @@ def tells(report: AuditReport, one: TellingColumn) -> str:
         own, of_others = in_percent(one.accuracy), in_percent(one.deployed)
         return (
             f"{called(one.names)} decide{s} most of what {report.deployed} answers (exchanging {their} "
-            f"values between samples changes {own} % of the answers, exchanging those of all other columns "
-            f"{of_others} %)"
+            f"values between samples changes {own} % of the answers, exchanging those of all columns that "
+            f"attacks change {of_others} %)"
+        )
+    if one.tells == "crosses":
+        return (
+            f"{called(one.names)} decides much of what {report.deployed} answers, across gaps between its "
+            f"values (to the other side of the next gap, {in_percent(one.accuracy)} % of the answers change, "
+            f"within the largest budget {in_percent(one.deployed)} %)"
         )
     alone, them = ("alone", "it") if len(one.names) == 1 else ("together", "them")
-    figures = f"a simple rule on {them} is right on {in_percent(one.accuracy)} % of the samples"
+    right = in_percent(one.accuracy)
     if one.tells == "label":
         verb = "gives the label away" if alone == "alone" else "give the label away"
+        figures = f"a simple rule on {them} is right on {right} % of the samples"
         figures += f", {report.deployed} on {in_percent(one.deployed)} %"
     else:
         verb = f"{'decides' if alone == 'alone' else 'decide'} what {report.deployed} answers"
-    return f"{called(one.names)} {alone} {verb} ({figures}, guessing on {in_percent(one.chance)} %)"
+        figures = f"a simple rule on {them} reproduces {right} % of its answers"
+    guessing = f"guessing {'on ' * (one.tells == 'label')}{in_percent(one.chance)} %"
+    return f"{called(one.names)} {alone} {verb} ({figures}, {guessing})"
 
 
-def held_because(one: TellingColumn) -> str:
+def held_because(report: AuditReport, one: TellingColumn) -> str:
     """Why no attack changes what it tells."""
     if len(one.names) == 1:
         return f"it {HELD[one.held]}"
     if one.held == "missing":
         return "they tell by which of their values are missing, which attacks do not change"
-    return "no attack here changes any of them much"
+    texts = [] if report.data is None else [name for name in one.names if name in report.data.categories]
+    others = [name for name in one.names if name not in texts]
+    if not others:
+        return "they hold categories, which attacks do not change"
+    if not texts:
+        return "no attack here changes any of them much"
+    return f"attacks do not change the categories of {called(texts)}, and hardly change {called(others)}"
 
 
 def _leak(report: AuditReport, one: TellingColumn) -> Advice:
@@ -109,11 +141,11 @@ def _leak(report: AuditReport, one: TellingColumn) -> Advice:
     tested = (
         "The rule was tested on samples that it was not learnt from, and shares are averaged over the "
         f"classes. {report.deployed} relies on {them}. "
-    )
+    ) * (one.tells in ("label", "answers"))
     evidence = (
-        f"{_upper(tells(report, one))}. {tested * (one.tells != 'decides')}Attacks cannot use that: "
-        f"{held_because(one)}. So they fail whatever the model does otherwise, and a low rate of this audit "
-        "does not show that the model is robust."
+        f"{_upper(tells(report, one))}. {tested}Attacks cannot use that: "
+        f"{held_because(report, one)}. So they fail whatever the model does otherwise, and a low rate of "
+        "this audit does not show that the model is robust."
     )
     decide = "decides" if len(one.names) == 1 else "decide"
     if of_unit(report, one):
@@ -132,7 +164,7 @@ def _leak(report: AuditReport, one: TellingColumn) -> Advice:
     if one.declared:
         return Advice(
             "leak",
-            "medium",
+            "note",
             f"The result holds only while attackers cannot set {called(one.names)}",
             evidence,
             f"{leave_out} If attackers can set {them}, take {them} out of immutable and audit again.",
@@ -191,8 +223,9 @@ def _seen(report: AuditReport, data: InspectedData) -> Iterator[Advice]:
             "medium",
             "Samples are in the reference too",
             f"{data.seen:,} of the {counted(report.curve.n_samples, 'attacked sample')} are in the reference "
-            "with the same values. If the reference holds training data, the model was trained on them. A "
-            "model may be more accurate and more robust on such samples than on new ones.",
+            "with the same values in all columns that the model uses. If the reference holds training data, "
+            "the model was trained on them. A model may be more accurate and more robust on such samples "
+            "than on new ones.",
             "Leave these rows out of the samples, or pass another reference.",
         )
 

@@ -7,15 +7,21 @@ from dataclasses import dataclass
 from skhalfway.results._reading import part_of_results
 from skhalfway.results._record import Record
 
+# Share of the standard deviation below which the largest budget hardly moves a column. A budget in the units
+# of the data is one number for all columns, and need not fit each. Budgets that are meant are rarely below a
+# tenth of a standard deviation, so that a twentieth deserves a word. Budgets that are themselves given in
+# standard deviations or ranges say how small they are.
+BARELY, BARELY_OF_INPUT = 0.01, 0.05
 # reasons why no attack here changes what a column tells
 HELD = {
     "category": "holds categories, which attacks do not change",
     "immutable": "is fixed by the constraints",
     "constant": "does not vary in the reference, so that its budget is 0",
     "codes": "holds numbers that the model treats as categories, and attacks do not try other categories",
-    "barely": "varies so widely that the largest budget is less than 1 % of its standard deviation",
+    "barely": "varies so widely that the largest budget is a very small share of its standard deviation",
     "step": "changes in steps, and the largest budget is smaller than the step that is needed",
     "missing": "tells by whether its value is missing, which attacks do not change",
+    "gap": "has gaps between its values that are wider than the largest budget",
     "apart": "differs between the classes by more than the largest budget",
 }
 
@@ -31,19 +37,23 @@ class TellingColumn(Record):
     ----------
     names : tuple of str
         The column; more than one if they tell together and none of them alone.
-    tells : {"label", "answers", "decides"}
+    tells : {"label", "answers", "decides", "crosses"}
         Whether a simple rule on these columns tells the true labels, or the answers of the deployed model; or
-        "decides" where no simple rule does, but most answers depend on all such columns together.
+        "decides" where no simple rule does, but most answers depend on all such columns together; or
+        "crosses" for a column of numbers with gaps wider than the largest budget, if many answers differ
+        between both sides of a gap.
     accuracy : float
         Accuracy of that rule, cross-validated, averaged over the classes. For "decides", the share of answers
-        that change when the values of these columns are exchanged between samples.
+        that change when the values of these columns are exchanged between samples; for "crosses", the share
+        that differ between both sides of the gaps next to the value of the sample.
     deployed : float
         Accuracy of the deployed model on the samples, averaged over the classes. For "decides", the share of
-        answers that change when the values of all other columns are exchanged.
+        answers that change when the values of all columns that attacks change are exchanged; for "crosses",
+        the share that change when this column alone changes by the largest budget or half of it.
     chance : float
-        Accuracy of guessing, averaged over the classes. For "decides", the share of pairs of samples with
-        different answers.
-    held : {"category", "immutable", "constant", "codes", "barely", "step", "missing", "apart"}
+        Accuracy of guessing, averaged over the classes. For "decides" and "crosses", the share of pairs
+        of samples with different answers.
+    held : {"category", "immutable", "constant", "codes", "barely", "step", "missing", "apart", "gap"}
         Reason why no attack changes what the column tells; of several columns, that of the first one.
 
     Examples
@@ -80,7 +90,8 @@ class InspectedData(Record):
     telling : tuple of TellingColumn, default=()
         Columns that tell the label although no attack changes them.
     barely_moved : tuple of str, default=()
-        Columns for which the largest budget is less than 1 % of the standard deviation.
+        Columns that the deployed model uses, and for which the largest budget is less than 1 % of the
+        standard deviation; with budgets in the units of the data, less than 5 %, except for images.
     spanned : tuple of str, default=()
         Columns for which the largest budget is at least as large as the range of all values.
     spanned_from : float or None, default=None
@@ -105,6 +116,9 @@ class InspectedData(Record):
         Columns of whole numbers that all differ, as numbers of customers do, and that attacks may change.
     codes : tuple of str, default=()
         Columns of numbers that the deployed model treats as categories, though attacks make other numbers.
+    deviations : tuple of float, default=()
+        With budgets in the units of the data: the largest budget in standard deviations of the columns of a
+        table that attacks may change, the smallest such number and the largest.
 
     Examples
     --------
@@ -126,9 +140,16 @@ class InspectedData(Record):
     reference_spread: tuple[tuple[str, float], ...] = ()
     identifiers: tuple[str, ...] = ()
     codes: tuple[str, ...] = ()
+    deviations: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
-        for name in ("telling", "barely_moved", "spanned", "integer", "categories", "identifiers", "codes"):
+        names = ("telling", "barely_moved", "spanned", "integer", "categories", "identifiers", "codes")
+        for name in (*names, "deviations"):
             object.__setattr__(self, name, tuple(getattr(self, name)))
         for name in ("one_hot", "reference_spread"):
             object.__setattr__(self, name, tuple(map(tuple, getattr(self, name))))
+
+
+def barely_below(unit: str) -> float:
+    """Share of the standard deviation below which a budget in a unit hardly moves a column of a table."""
+    return BARELY_OF_INPUT if unit == "input" else BARELY

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import binom
+from scipy.stats import binom, kstest
+from sklearn.utils import _safe_indexing
 
 from skhalfway._inputs import fingerprints
-from skhalfway.report._inspected import InspectedData
-from skhalfway.report._telling import coded_table, reference_of, telling_columns
+from skhalfway.report._inspected import BARELY, InspectedData
+from skhalfway.report._telling import MOST_COLUMNS, coded_table, exchanged, reference_of, telling_columns
 
 if TYPE_CHECKING:
     from skhalfway.report._inputs import Samples
@@ -20,15 +22,23 @@ if TYPE_CHECKING:
     from skhalfway.report._unmoved import Unmoved
 
 FEWEST_NUMBERED = 20  # of fewer samples, whole numbers may all differ by chance
+# names of columns that number something: customer_id, CaseNo, visit number
+NUMBERS = re.compile(
+    r"(?:^|[\W_])(?:id|no|nr|num|number|key|code|uid|index)(?:$|[\W_])|[a-z](?:Id|ID|No|Nr)$", re.I
+)
+FEWEST_EVEN, EVEN = 100, 0.05  # values, and level of the test that they are spread evenly
+MOST_ASKED = 200  # samples that show which columns the deployed model uses
 SEEN, BY_CHANCE = 0.01, 0.001  # share of samples in the reference that is noticed, and its p-value by chance
 
 
 def inspected(setting: Setting, space: Reached, data: Samples, held: Unmoved) -> InspectedData:
     """Inspect the samples and the reference; ``held`` compares the two."""
-    seen = 0 if data.split_off or setting.reference is None else _seen(setting)
+    used = _used(setting)
+    seen = 0 if data.split_off or setting.reference is None else _seen(setting, used)
     if np.ndim(setting.X) > 2:
         return _of_images(setting, space, seen)
     names = np.array(space.names, dtype=object)
+    barely = space.barely if used is None else space.barely & np.isin(np.arange(len(names)), used)
     spanned, numeric, first = _spanned(setting, space)
     whole = _whole(space)
     groups = _one_hot(setting, space, whole)
@@ -36,7 +46,7 @@ def inspected(setting: Setting, space: Reached, data: Samples, held: Unmoved) ->
     numbers = _numbered(space, whole)
     return InspectedData(
         telling=telling_columns(setting, space),
-        barely_moved=tuple(name for name in names[space.barely] if name not in held.doubtful),
+        barely_moved=tuple(name for name in names[barely] if name not in held.doubtful),
         spanned=tuple(names[spanned]),
         spanned_from=first,
         n_numeric=int(numeric.sum()),
@@ -48,6 +58,7 @@ def inspected(setting: Setting, space: Reached, data: Samples, held: Unmoved) ->
         categories=tuple(names[space.categories]),
         unconstrained=setting.generator.constraints is None,
         reference_spread=held.differing,
+        deviations=space.in_deviations if setting.generator.eps_unit == "input" else (),
     )
 
 
@@ -57,7 +68,7 @@ def _of_images(setting: Setting, space: Reached, seen: int) -> InspectedData:
     X, unit = space.X[:, free], space.unit[free]
     if not X.size or np.isnan(X).all():
         return InspectedData(seen=seen)
-    barely = bool(free.any()) and bool((space.largest * unit.max()) < 0.01 * np.nanstd(X))
+    barely = bool(free.any()) and bool((space.largest * unit.max()) < BARELY * np.nanstd(X))
     whole = np.full(len(unit), np.nanmax(X) - np.nanmin(X))
     first = _first_beyond(setting, _length(whole / unit, setting)) if whole[0] > 0 else None
     pixels = ("pixels",)
@@ -110,12 +121,26 @@ def _whole(space: Reached) -> NDArray[np.bool_]:
 
 
 def _numbered(space: Reached, whole: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Columns of whole numbers that all differ, as those that number customers do."""
+    """Columns of whole numbers that all differ, as those that number customers do.
+
+    Amounts that were rounded may all differ, too. So the name must say that the column is a number of
+    something; or, of at least 100 values, they must be spread evenly, as numbers that are given one after the
+    other are: a test of Kolmogorov and Smirnov does not reject that at 5 %. Of 100 rounded normal, lognormal,
+    gamma and exponential values, 300 draws each, at most 2.3 % were taken for identifiers, of 200 none.
+    """
     numbered = whole.copy()
     for k in np.flatnonzero(whole):
         values = space.X[:, k]
-        numbered[k] = len(values) >= FEWEST_NUMBERED and len(np.unique(values)) == len(values)
+        differ = len(values) >= FEWEST_NUMBERED and len(np.unique(values)) == len(values)
+        numbered[k] = differ and (bool(NUMBERS.search(space.names[k])) or _even(values))
     return numbered
+
+
+def _even(values: NDArray[np.float64]) -> bool:
+    low, high = values.min(), values.max()
+    return len(values) >= FEWEST_EVEN and bool(
+        kstest((values - low) / (high - low), "uniform").pvalue >= EVEN
+    )
 
 
 def _one_hot(setting: Setting, space: Reached, whole: NDArray[np.bool_]) -> list[tuple[str, ...]]:
@@ -134,13 +159,14 @@ def _one_hot(setting: Setting, space: Reached, whole: NDArray[np.bool_]) -> list
     ]
 
 
-def _seen(setting: Setting) -> int:
+def _seen(setting: Setting, used: NDArray[np.intp] | None) -> int:
     """Number of samples that are in the reference too; 0 where so many are there by chance.
 
-    Chance is measured in the reference: the share of its rows that occur in it twice. One row more is counted
-    as such, since it may be by chance too that there is none.
+    Rows are the same if they are so in the columns that the deployed model uses: a sample may come again
+    under another number of a visit. Chance is measured in the reference: the share of its rows that occur in
+    it twice. One row more is counted as such, since it may be by chance too that there is none.
     """
-    own, others = (fingerprints(coded_table(data)) for data in (setting.X, reference_of(setting)))
+    own, others = (_rows_of(data, used) for data in (setting.X, reference_of(setting)))
     _, counts = np.unique(others, return_counts=True)
     chance = float((counts[counts > 1].sum() + 1) / (len(others) + 1))
     both = np.isin(own, others)
@@ -149,3 +175,20 @@ def _seen(setting: Setting) -> int:
     if beyond < max(SEEN * n, 1) or binom.sf(n_seen - 1, n, min(chance, 1.0)) >= BY_CHANCE:
         return 0
     return n_seen
+
+
+def _rows_of(X: Any, columns: NDArray[np.intp] | None) -> NDArray[np.uint64]:
+    table = coded_table(X)
+    return fingerprints(table if columns is None else table[:, columns])
+
+
+def _used(setting: Setting) -> NDArray[np.intp] | None:
+    """Columns that the deployed model uses: its scores change as their values are exchanged; None for all."""
+    if np.ndim(setting.X) != 2 or np.shape(setting.X)[1] > MOST_COLUMNS:
+        return None
+    rng = np.random.RandomState(setting.seed)
+    few = _safe_indexing(setting.X, rng.permutation(len(setting.y))[:MOST_ASKED])
+    scores, order = setting.seen(setting.deployed).scores, rng.permutation(min(len(setting.y), MOST_ASKED))
+    usual = scores(few)
+    used = [k for k in range(np.shape(few)[1]) if (scores(exchanged(few, [k], order)) != usual).any()]
+    return np.array(used, dtype=np.intp) if used else None

@@ -12,14 +12,21 @@ from numpy.typing import NDArray
 
 from skhalfway._inputs import Frame
 from skhalfway.attacks._reference import Reference
-from skhalfway.models._number_codes import MOST_CODES, refused, taken_as_codes, why_refused
+from skhalfway.models._number_codes import (
+    MOST_CODES,
+    changed_as_floats,
+    refused,
+    taken_as_codes,
+    why_changed,
+    why_refused,
+)
 from skhalfway.report._columns import column_names, name_of, numbers
+from skhalfway.report._inspected import BARELY, barely_below
 
 if TYPE_CHECKING:
     from skhalfway.report._setting import Setting
 
 MOST_ASKED = 100  # columns that may be treated as categories
-BARELY = 0.01  # share of the standard deviation below which a column is hardly moved
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,6 +49,8 @@ class Reached:
         The largest budget.
     codes : bool ndarray of shape (n_columns,)
         Free columns of numbers that the deployed model treats as categories.
+    least : float
+        Share of the standard deviation below which a column is hardly moved.
     """
 
     names: list[str]
@@ -54,6 +63,7 @@ class Reached:
     integer: NDArray[np.bool_]
     largest: float
     codes: NDArray[np.bool_]
+    least: float = BARELY
 
     @property
     def width(self) -> NDArray[np.float64]:
@@ -77,8 +87,15 @@ class Reached:
 
     @cached_property
     def barely(self) -> NDArray[np.bool_]:
-        """Free columns that the largest budget moves by less than 1 % of their standard deviation."""
-        return self.free & (self.reach > 0) & (self.reach < BARELY * self.own.deviation)
+        """Free columns that the largest budget moves by less than a small share of their deviation."""
+        return self.free & (self.reach > 0) & (self.reach < self.least * self.own.deviation)
+
+    @property
+    def in_deviations(self) -> tuple[float, ...]:
+        """The largest budget in deviations of the columns, the smallest and the largest number; or empty."""
+        some = self.free & (self.reach > 0) & (self.own.deviation > 0)
+        shares = self.reach[some] / self.own.deviation[some]
+        return (float(shares.min()), float(shares.max())) if some.any() else ()
 
 
 def reached(setting: Setting, codes: Sequence[int] = ()) -> Reached:
@@ -109,6 +126,7 @@ def reached(setting: Setting, codes: Sequence[int] = ()) -> Reached:
         named_by(setting, "integer", names),
         setting.budgets[-1],
         np.isin(np.arange(len(names)), codes),
+        barely_below(setting.generator.eps_unit),
     )
 
 
@@ -137,6 +155,14 @@ def columns_of_codes(setting: Setting) -> list[int]:
             raise ValueError(f"model {name!r}: {why_refused([given[k] for k in columns], said)}")
     model = setting.seen(setting.deployed)
     return taken_as_codes(model.scores, setting.X, X, few[:MOST_ASKED], setting.seed)
+
+
+def check_floats(setting: Setting) -> None:
+    """Raise if a model answers otherwise as whole numbers become floats, as all do that attacks change."""
+    for name in setting.models:
+        columns, share = changed_as_floats(partial(setting.answers, name), setting.X)
+        if columns:
+            raise ValueError(f"model {name!r}: {'; '.join(why_changed(columns, share))}")
 
 
 def named_by(setting: Setting, rule: str, names: list[str]) -> NDArray[np.bool_]:

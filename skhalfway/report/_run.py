@@ -29,7 +29,7 @@ from skhalfway.report._inspection import inspected
 from skhalfway.report._nearest import nearest_samples
 from skhalfway.report._parts import Surrogates
 from skhalfway.report._protocol import not_tested, protocol_of
-from skhalfway.report._reached import columns_of_codes, reached
+from skhalfway.report._reached import check_floats, columns_of_codes, reached
 from skhalfway.report._report import AuditReport
 from skhalfway.report._retraining import retrained, why_not
 from skhalfway.report._setting import Setting
@@ -91,6 +91,7 @@ def run(request: Request) -> AuditReport:
         done.log = log
         setting = _setting(request)
         _check_there_is_something(setting)
+        check_floats(setting)
         codes = columns_of_codes(setting)
         own: Surrogates | None = None
         if request.surrogates is not None:

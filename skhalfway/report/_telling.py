@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -13,6 +13,7 @@ from sklearn.utils import _safe_indexing
 
 from skhalfway._inputs import Frame, coded, fingerprints, positions
 from skhalfway._polars import without_polars
+from skhalfway.report._gaps import Crossing, crossing
 from skhalfway.report._inspected import TellingColumn
 from skhalfway.report._rules import ByText, ByValue, informed, scaled, tree
 
@@ -30,6 +31,9 @@ APART = 0.95  # of a column that attacks move freely, but less than the classes 
 TURNED = 0.05  # share of samples on which the budget turns the rule of such a column, at most
 # shares of the answers that depend on columns, of those that could: on all of them, and on one that is named
 RELIED, NAMED = 0.3, 0.1
+MOST_NEEDED, AS_GOOD = 20, 0.01  # columns of a group that are tried without, and accuracy that may be lost
+ABOUT = 0.95  # share of what all columns change that those named must change
+BEYOND = 3  # times as many answers change across the gaps of a column as within the budget
 MOSTLY = 0.5  # share from which on columns decide most answers, if all others change fewer
 
 
@@ -91,8 +95,15 @@ def telling_columns(setting: Setting, space: Reached) -> tuple[TellingColumn, ..
         if known.enough(*together):
             groups = [*singles, [one._replace(label=together[0], answers=together[1]) for one in held]]
     groups += _missing_together(known, space, singles)
-    told = [_told(space.names, known, group) for group in _relied_on(setting, groups, answers)]
-    return tuple(told or _deciding(setting, space, known, answers))
+    kept = [_needed(known, group) for group in _relied_on(setting, groups, answers)]
+    told = [_told(space.names, known, group) for group in kept]
+    if any(not one.declared for one in told):
+        return tuple(told)
+    crossings = _crossings(setting, space, known)
+    told = told or _deciding(setting, space, known, answers, crossings)
+    if all(one.declared for one in told):
+        told += _across(setting, space, answers, crossings)
+    return tuple(told)
 
 
 def _known(setting: Setting, said: NDArray[Any]) -> _Known | None:
@@ -177,8 +188,8 @@ def _held(space: Reached, k: int) -> str:
         "category": space.categories[k],
         "constant": space.reach[k] == 0,
         "codes": space.codes[k],
-        "barely": space.barely[k],
         "step": space.integer[k] and space.reach[k] < 1,
+        "barely": space.barely[k],
     }
     return next((reason for reason, applies in reasons.items() if applies), "")
 
@@ -263,9 +274,57 @@ def _relied_on(setting: Setting, groups: list[list[_Column]], answers: NDArray[A
     return kept or groups  # copies of one column may replace each other; then none alone is relied on
 
 
-def _deciding(setting: Setting, space: Reached, known: _Known, answers: NDArray[Any]) -> list[TellingColumn]:
+def _crossings(setting: Setting, space: Reached, known: _Known) -> dict[int, Crossing]:
+    """The columns that have gaps, where crossing these changes far more answers than the budget does."""
+    predict, found = partial(setting.answers, setting.deployed), {}
+    for k in np.flatnonzero(space.free & ~space.codes & (space.reach > 0)).tolist()[:MOST_COLUMNS]:
+        one = crossing(
+            predict, setting.X, space.X[:, k], known.rows[:, k], k, float(space.reach[k]), setting.seed
+        )
+        if one is not None and one.across > BEYOND * one.within:
+            found[k] = one
+    return found
+
+
+def _across(
+    setting: Setting, space: Reached, answers: NDArray[Any], crossings: dict[int, Crossing]
+) -> list[TellingColumn]:
+    """Columns of which each decides many answers, but only across gaps that are wider than the budget."""
+    differ = float((answers != answers[_order(setting)]).mean())
+    return [
+        TellingColumn((space.names[k],), "crosses", one.across, one.within, differ, "gap")
+        for k, one in crossings.items()
+        if one.across >= RELIED
+    ]
+
+
+def _needed(known: _Known, group: list[_Column]) -> list[_Column]:
+    """The columns of a group without those that its rule does as well without."""
+    if not 2 < len(group) <= MOST_NEEDED:
+        return group
+    of_label, make = known.enough(group[0].label, 0.0), partial(tree, int(known.y.max()) + 1, leaves=64)
+    if group[0].held == "missing":
+        known = known._replace(rows=np.isnan(known.rows).astype(float), X=np.isnan(known.X).astype(float))
+
+    def accuracy(columns: list[_Column]) -> float:
+        return known.tells(make, [one.k for one in columns])[0 if of_label else 1]
+
+    best = accuracy(group)
+    for one in list(group):
+        fewer = [other for other in group if other is not one]
+        if len(fewer) > 1 and (without := accuracy(fewer)) >= best - AS_GOOD:
+            group, best = fewer, max(best, without)
+    return group
+
+
+def _deciding(
+    setting: Setting, space: Reached, known: _Known, answers: NDArray[Any], crossings: dict[int, Crossing]
+) -> list[TellingColumn]:
     """All columns that no attack changes, if most answers depend on them, although no simple rule does."""
-    reasons = {k: _held(space, k) or _steps(known, space, k) for k in range(len(space.names))}
+    gaps = {k: "gap" for k, one in crossings.items() if one.blocks <= FEW_VALUES}
+    reasons = {
+        k: _held(space, k) or _steps(known, space, k) or gaps.get(k, "") for k in range(len(space.names))
+    }
     held = [k for k, reason in reasons.items() if reason]
     others = [k for k, reason in reasons.items() if not reason]
     could = float((answers != answers[_order(setting)]).mean())
@@ -276,14 +335,21 @@ def _deciding(setting: Setting, space: Reached, known: _Known, answers: NDArray[
     by_others = changed(others)
     if by_held <= by_others:
         return []
-    each = {k: changed([k]) for k in held}
-    named = [k for k in held if each[k] > 0] or held
+    named = _enough(changed, held, by_held)
     open_ones = [k for k in named if reasons[k] != "immutable"]
     # what is declared does not need to be said again, unless it decides alone
     named = open_ones if open_ones and changed(open_ones) >= MOSTLY * by_held else named
     first = next((reasons[k] for k in named if reasons[k] != "immutable"), "immutable")
     names = tuple(space.names[k] for k in named)
-    return [TellingColumn(names, "decides", by_held, by_others, could, first)]
+    return [TellingColumn(names, "decides", changed(named), by_others, could, first)]
+
+
+def _enough(changed: Callable[[list[int]], float], columns: list[int], by_all: float) -> list[int]:
+    """Those of the columns that change most, so many that together they change about as much as all."""
+    each = {k: changed([k]) for k in columns}
+    order = sorted(columns, key=lambda k: -each[k])
+    n = next(n for n in range(1, len(order) + 1) if n == len(order) or changed(order[:n]) >= ABOUT * by_all)
+    return sorted(order[:n])
 
 
 def _steps(known: _Known, space: Reached, k: int) -> str:
@@ -303,11 +369,12 @@ def _changed(setting: Setting, answers: NDArray[Any], columns: Sequence[int]) ->
     """Share of the deployed model's answers that change as the values of columns are exchanged."""
     if not columns:
         return 0.0
-    said = setting.answers(setting.deployed, _exchanged(setting.X, columns, _order(setting)))
+    said = setting.answers(setting.deployed, exchanged(setting.X, columns, _order(setting)))
     return float((said != answers).mean())
 
 
-def _exchanged(X: Any, columns: Sequence[int], order: NDArray[np.intp]) -> Any:
+def exchanged(X: Any, columns: Sequence[int], order: NDArray[np.intp]) -> Any:
+    """Samples whose values in some columns are those of other samples."""
     changed = X.copy()
     for k in columns:
         if hasattr(X, "iloc"):

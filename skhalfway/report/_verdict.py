@@ -10,8 +10,17 @@ import numpy as np
 
 from skhalfway._intervals import wilson_interval
 from skhalfway._text import counted
-from skhalfway.report._findings_data import called, held_because, of_unit, other_unit, tells
+from skhalfway.report._findings_data import (
+    called,
+    held_because,
+    in_deviations,
+    least,
+    of_unit,
+    other_unit,
+    tells,
+)
 from skhalfway.report._threats import ATTACKERS, Excess, Threat, beyond_noise_at_most, n_comparisons
+from skhalfway.report._useless import useless
 from skhalfway.report._words import budget, in_percent, listed, probability, share
 from skhalfway.results._record import Record
 
@@ -46,8 +55,8 @@ class Verdict(Record):
     ----------
     level : {"exposed", "exposed_to_owner", "nothing_found", "unknown"}
         "exposed": attackers without the deployed model fool it more often than noise does.
-        "exposed_to_owner": only attackers who have it do. "nothing_found": nobody does. "unknown": the
-        figures are not enough to tell.
+        "exposed_to_owner": attackers who have it do; of others, that was not shown. "nothing_found": nobody
+        does. "unknown": nobody does, and the figures are not enough to tell.
     headline : str
         The level in words.
     sentences : tuple of str
@@ -73,20 +82,25 @@ def verdict_of(report: AuditReport) -> Verdict:
     threats = report.threats
     doubts = (*doubts_about(report), *_too_few(report))
     sentences: list[str] = []
-    adjusted = ""
     level = _level(threats, doubts)
     for kind, attacker in ATTACKERS.items():
         mine = [threat for threat in threats if threat.kind == kind]
         if mine:
             sentences.append(_sentence(report, attacker, mine))
-            if not adjusted and any(threat.n for threat in mine):
-                n = n_comparisons(report.deployed, report.roles, report.curve)
-                adjusted = f"P-values are adjusted for {counted(n, 'comparison')} with noise (Holm's method)."
-                sentences.append(adjusted)
+    if any(threat.n for threat in threats):
+        n = n_comparisons(report.deployed, report.roles, report.curve)
+        sentences += [
+            "A sample counts if the deployed model and the one that is attacked classify it correctly.",
+            f"P-values are adjusted for {counted(n, 'comparison')} with noise (Holm's method).",
+        ]
+    of_spread = in_deviations(report)
+    if of_spread:
+        sentences.append(f"The largest budget, {_largest(report)}, is {of_spread} that attacks change.")
     if level == "unknown":
         sentences.append(f"The figures do not show that the model is safe: {'; '.join(doubts)}.")
     elif doubts:
-        sentences.append(f"The true figures may be higher: {'; '.join(doubts)}.")
+        others = "Others may fool it too, and the" if level == "exposed_to_owner" else "The"
+        sentences.append(f"{others} true figures may be higher: {'; '.join(doubts)}.")
     headline = LEVELS[level]
     if level in CONDITIONS and (declared := _declared(report)):
         named = called([name for one in declared for name in one.names])
@@ -97,7 +111,7 @@ def verdict_of(report: AuditReport) -> Verdict:
         sentences += [f"{said[0].upper()}{said[1:]}." for said in (tells(report, one) for one in declared)]
     if level == "nothing_found":
         worst = max(_open_shares(report).values(), key=lambda one: one.high)
-        largest = budget(float(report.curve.eps[-1]), report.unit)
+        largest = f"{_largest(report)}, {of_spread}" if of_spread else _largest(report)
         headline = f"{LEVELS[level]} within {largest}{headline.removeprefix(LEVELS[level])}"
         sentences.append(
             f"With 95 % confidence, at most {in_percent(worst.high)} % of such samples fool it under these "
@@ -112,13 +126,17 @@ def _level(threats: Sequence[Threat], doubts: Sequence[str]) -> str:
     beyond = {threat.kind for threat in threats if threat.beyond_noise}
     if beyond & {"surrogate", "other"}:
         return "exposed"
-    if doubts:
-        return "unknown"
-    return "exposed_to_owner" if beyond else "nothing_found"
+    if beyond:  # doubts are reasons why rates may be too low, which an attack that succeeds does not need
+        return "exposed_to_owner"
+    return "unknown" if doubts else "nothing_found"
+
+
+def _largest(report: AuditReport) -> str:
+    return budget(float(report.curve.eps[-1]), report.unit)
 
 
 def doubts_about(report: AuditReport) -> tuple[str, ...]:
-    """Reasons why attacks may have missed adversarial examples; with one of them, no model is called safe."""
+    """Reasons why rates may be too low; with one of them, no model is called safe."""
     curve = report.curve
     reasons = []
     if not report.threats or not max(threat.n for threat in report.threats):
@@ -131,6 +149,10 @@ def doubts_about(report: AuditReport) -> tuple[str, ...]:
         if report.deployed in hidden:
             reasons.append("the gradients of the deployed model may be masked, so attacks on it are too weak")
     reasons += _about_data(report)  # before check-ups, whose warnings may follow from it
+    if (worthless := useless(report)) is not None:
+        reasons.append(
+            f"{worthless.said(report.deployed)}, and a model that hardly uses its input seems robust"
+        )
     for name in (report.deployed, *(name for name in curve.sources if report.roles[name] == "other")):
         check = curve.checks.get(name)
         if check is not None and check.warnings:
@@ -173,18 +195,17 @@ def _about_data(report: AuditReport) -> Iterator[str]:
     if data is None:
         return
     if data.barely_moved:
-        largest = budget(float(report.curve.eps[-1]), report.unit)
         yield (
-            f"the largest budget, {largest}, is less than 1 % of the standard deviation of "
-            f"{called(data.barely_moved)}, so that attacks hardly change these values ({other_unit(report)}, "
-            "or constraints that fix these columns)"
+            f"the largest budget, {_largest(report)}, is less than {least(report)} % of the standard "
+            f"deviation of {called(data.barely_moved)}, so that attacks hardly change these values "
+            f"({other_unit(report)}, or constraints that fix these columns)"
         )
     for one in data.telling:
         if not (one.declared or of_unit(report, one)):
             them = "it" if len(one.names) == 1 else "them"
             yield (
-                f"{tells(report, one)}, and {held_because(one)}, so that attacks fail although whoever can "
-                f"set {them} fools the model"
+                f"{tells(report, one)}, and {held_because(report, one)}, so that attacks fail although "
+                f"whoever can set {them} fools the model"
             )
     if data.seen:
         yield (

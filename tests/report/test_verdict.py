@@ -94,7 +94,8 @@ WARNING = ModelCheck(
             "unknown",
             "check-up of deployed warns",
         ),
-        ({"deployed": 90, "second": 2}, {"masked": [True, False]}, "unknown", "may be masked"),
+        # doubts are reasons why rates may be too low: what succeeds is there
+        ({"deployed": 90, "second": 2}, {"masked": [True, False]}, "exposed_to_owner", "may be masked"),
         # what is found is there, whatever else is doubtful
         ({"deployed": 2, "second": 60}, {"masked": [True, False]}, "exposed", "true figures may be higher"),
     ],
@@ -172,6 +173,41 @@ def test_verdict_names_the_smallest_budget_beyond_noise(made):
     (said,) = [s for s in report.verdict.sentences if "has the deployed model itself" in s]
     assert "on 25 % (20 to 31 %, 50 of 200)" in said and "at most 0.5 standard deviations" in said
     assert "noise of that size: 0.5 %" in said
+
+
+def answering(report, labels, answers):
+    """The same report, of a deployed model with other answers."""
+    matrices = []
+    for matrix in report.curve.matrices:
+        clean = matrix.outcomes.clean.copy()
+        clean[0] = answers
+        matrices.append(TransferMatrix.of(replace(matrix.outcomes, labels=labels, clean=clean)))
+    fallen = np.zeros_like(report.curve.source_fooled)
+    return replace(report, curve=replace(report.curve, matrices=tuple(matrices), source_fooled=fallen))
+
+
+@pytest.mark.parametrize(
+    ("rare", "found", "false", "worthless"),
+    [
+        (16, 1, 2, True),
+        (16, 0, 0, True),
+        (16, 9, 3, False),
+        (40, 12, 6, False),
+        (100, 51, 50, True),
+        (100, 80, 20, False),
+    ],
+)
+def test_a_model_no_better_than_one_answer_is_not_called_robust(rare, found, false, worthless, made):
+    """Of 200 samples, so many are of the rare class; it finds some of them, with false alarms."""
+    labels = np.r_[np.ones(rare, dtype=int), np.zeros(200 - rare, dtype=int)]
+    answers = np.zeros(200, dtype=int)
+    answers[:found], answers[rare : rare + false] = 1, 1
+    report = answering(made({"deployed": 0, "second": 0}, labels=labels), labels, answers)
+    assert (report.verdict.level == "unknown") == worthless
+    assert ("deployed is hardly better than one answer for all samples" in str(report.verdict)) == worthless
+    assert ("check" in kinds(report)) == worthless
+    if worthless and rare == 16 and found:
+        assert "it is right on 92 %, the answer 'no' on 92 %" in str(report.verdict)
 
 
 def kinds(report):
@@ -284,6 +320,11 @@ def test_warnings_of_one_check_up_are_one_finding_with_remedies_of_an_audit(made
     assert finding.action.startswith("Mend it. Pass a reference") and "generator" not in finding.action
     assert "--clip-values" in kinds(replace(report, command="skhalfway audit"))["check"].action
     assert "fit of a generator" not in report.to_html()
+    code = Finding(
+        "attack", "warning", "some are missed", "attack='auto-strong' attacks these by queries too"
+    )
+    named = made({"deployed": 50, "second": 0}, checks={"deployed": replace(WARNING, findings=(code,))})
+    assert kinds(named)["check"].action == "attack='auto-strong' attacks these by queries too."
     leak = TellingColumn(("status",), "label", 0.99, 0.98, 0.5, "category")
     told = replace(report, data=InspectedData((leak,)))
     assert "See the finding on column status" in kinds(told)["check"].action
