@@ -451,7 +451,15 @@ def check(case: Case) -> None:
         assert warnings.filters == filters
     assert [bits(value) for value in mine] == before
     assert surroundings() == around
-    strange = [w for w in warned if not issubclass(w.category, (ModelWarning, UndefinedMetricWarning))]
+    expected = (ModelWarning, UndefinedMetricWarning)
+    told = []
+    if case.container.startswith(("int", "uint")):
+        told.append("X holds whole numbers")
+    if isinstance(eps := case.params.get("eps"), float) and eps < 1e-6:
+        told.append("the budget is too small for a step")
+    strange = [
+        w for w in warned if not (issubclass(w.category, expected) or str(w.message).startswith(tuple(told)))
+    ]
     assert not strange, strange[0].message
     if error is None:
         check_result(case, X, y, result)

@@ -17,7 +17,7 @@ KINDS = {
     "column": "the attack depends on one column",
     "resistant_model": "another model is more robust",
     "retraining": "adversarial training helps",
-    "masked": "gradients may be masked",
+    "masked": "an attack may be too weak, as gradients may be masked or answers random",
     "check": "the check-up of a model warns",
     "leak": "a column that attacks do not change tells the label, or the answers of the deployed model",
     "overlap": "samples are in the reference too, so the model may have been trained on them",

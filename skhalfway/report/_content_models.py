@@ -183,7 +183,7 @@ def checks(report: AuditReport) -> Section:
                 [
                     name,
                     "warning",
-                    "gradients may be masked: other attacks fool it more often than its own attack",
+                    "masked gradients or random answers: other attacks fool it more often than its own",
                     "attack it without gradients ('hopskipjump' or 'square')",
                 ]
             )

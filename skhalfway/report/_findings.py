@@ -268,8 +268,9 @@ def _masked(report: AuditReport) -> Iterator[Advice]:
         yield Advice(
             "masked",
             "high" if mine else "note",
-            f"The gradients of {listed(hidden)} may be masked",
-            "On the same samples, other attacks succeed significantly more often than one by gradient.",
-            "Do not take a low rate for robustness: attack without gradients, with "
-            "AdversarialGenerator(attack='hopskipjump') or 'square'.",
+            f"The attack on {listed(hidden)} may be too weak",
+            "On the same samples, other attacks succeed significantly more often than its own. Its gradients "
+            "may be masked, or its answers may be random.",
+            "Do not take a low rate for robustness: attack without gradients and with more queries, with "
+            "AdversarialGenerator(attack='hopskipjump', max_queries=5000) or 'square'.",
         )

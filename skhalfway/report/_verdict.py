@@ -147,7 +147,10 @@ def doubts_about(report: AuditReport) -> tuple[str, ...]:
     if curve.masked is not None:
         hidden = [name for name, flag in zip(curve.sources, curve.masked, strict=True) if flag]
         if report.deployed in hidden:
-            reasons.append("the gradients of the deployed model may be masked, so attacks on it are too weak")
+            reasons.append(
+                "the attack on the deployed model is too weak, as its gradients may be masked or its answers "
+                "random"
+            )
     reasons += _about_data(report)  # before check-ups, whose warnings may follow from it
     if (worthless := useless(report)) is not None:
         reasons.append(

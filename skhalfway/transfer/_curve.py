@@ -16,8 +16,9 @@ from skhalfway.results import Result
 from skhalfway.results._result import frozen
 from skhalfway.results._table import Cell, Table
 from skhalfway.transfer._counting import read_counts, source_fooled_by_budget
+from skhalfway.transfer._doubted import doubted
 from skhalfway.transfer._matrix import TransferMatrix, read_masked
-from skhalfway.transfer._shown import doubted, failures_of, models_of
+from skhalfway.transfer._shown import failures_of, models_of
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -11,7 +11,8 @@ from skhalfway._text import shown
 from skhalfway.displays import Display
 from skhalfway.displays._style import colours, dashes, markers
 from skhalfway.transfer._curve import TransferCurve, mean_of_known, unit_of
-from skhalfway.transfer._shown import doubted, drawn_attack, drawn_samples, known_pairs, marked
+from skhalfway.transfer._doubted import doubted
+from skhalfway.transfer._shown import drawn_attack, drawn_samples, known_pairs, marked
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

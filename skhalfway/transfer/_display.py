@@ -8,10 +8,10 @@ import numpy as np
 
 from skhalfway.displays import Display
 from skhalfway.displays._heat_map import cell_texts, fit, heat_map
+from skhalfway.transfer._doubted import doubted
 from skhalfway.transfer._matrix import TransferMatrix
 from skhalfway.transfer._shown import (
     ALL_OTHERS,
-    doubted,
     drawn_origin,
     failed_pairs,
     known_pairs,

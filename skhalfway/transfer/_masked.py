@@ -20,7 +20,6 @@ from skhalfway.models import NotDifferentiableError
 if TYPE_CHECKING:
     from skhalfway.attacks._problem import Problem, Settings
 
-SEEMS = "so it seems more robust than it is"  # with which a finding about such a source ends
 LEVEL = 0.05  # share of the sources that are doubted by chance if all attacks are equally strong
 # samples for a second opinion: one of 4, within these limits; benchmarks/second_opinion.md has the costs
 N_LEAST, N_MOST, ONE_OF = 32, 64, 4

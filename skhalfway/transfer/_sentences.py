@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from skhalfway._intervals import mcnemar
 from skhalfway._text import between, percent
 from skhalfway.transfer._counting import see
-from skhalfway.transfer._shown import doubted
+from skhalfway.transfer._doubted import doubted
 
 if TYPE_CHECKING:
     from skhalfway.transfer._matrix import TransferMatrix

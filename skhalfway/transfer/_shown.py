@@ -13,7 +13,7 @@ from skhalfway._text import between, counted, named_pairs, short, shown
 from skhalfway.attacks._per_sample import BY_SAMPLE
 from skhalfway.results._table import Cell, Table
 from skhalfway.transfer._counting import CONDITIONS
-from skhalfway.transfer._masked import SEEMS
+from skhalfway.transfer._doubted import doubted
 
 if TYPE_CHECKING:
     from skhalfway.results import Provenance
@@ -27,17 +27,6 @@ DOUBTED = (
     "* seems more robust than it is, by masked gradients, random answers or a weak attack: other attacks "
     "fool this source more often than its own does, so its rates and the mean are too low"
 )
-
-
-def doubted(result: TransferMatrix | TransferCurve) -> list[str]:
-    """Sources that other attacks fool more often than their own, or whose gradients may be masked."""
-    checks = result.checks
-    masked = [False] * len(result.sources) if result.masked is None else result.masked
-    return [
-        name
-        for name, flag in zip(result.sources, masked, strict=True)
-        if flag or (name in checks and any(one.message.endswith(SEEMS) for one in checks[name].warnings))
-    ]
 
 
 def marked(result: TransferMatrix | TransferCurve) -> list[str]:

@@ -31,8 +31,9 @@ from skhalfway.attacks._problem import Outcome, Problem, Settings
 from skhalfway.attacks._region import Region
 from skhalfway.attacks._run import on, run
 from skhalfway.models import Finding, NotDifferentiableError
+from skhalfway.transfer._doubted import SEEMS
 from skhalfway.transfer._failures import Care, Failed, Failures
-from skhalfway.transfer._masked import N_MOST, SEEMS, Opinion, ask_with_queries, objection, rows_to_ask
+from skhalfway.transfer._masked import N_MOST, Opinion, ask_with_queries, objection, rows_to_ask
 
 if TYPE_CHECKING:
     from skhalfway.attacks import AdversarialGenerator

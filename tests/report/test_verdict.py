@@ -86,7 +86,7 @@ WARNING = ModelCheck(
             {"deployed": 2, "second": 2},
             {"masked": [True, False]},
             "unknown",
-            "gradients of the deployed model",
+            "attack on the deployed model is too weak",
         ),
         (
             {"deployed": 2, "second": 2},

@@ -14,7 +14,7 @@ from torch import nn
 
 from skhalfway import AdversarialGenerator, TransferMatrix, TransferScorer
 from skhalfway.models import ModelWarning
-from skhalfway.transfer._masked import SEEMS
+from skhalfway.transfer._doubted import SEEMS
 
 EPS = 0.15
 
