@@ -15,7 +15,7 @@ answer.
 # - Earlier lessons: 3 (the transfer matrix), 4 (several seeds).
 # - Mathematics: straight lines between vectors, Spearman's rank correlation.
 # - Python: in the last section you read a small network of PyTorch.
-# - Packages: scikit-learn, skorch, pandas, matplotlib and skhalfway.
+# - Packages: scikit-learn, torch, skorch, pandas, matplotlib and skhalfway.
 # - Time: about 65 minutes, and an hour for the exercises. The code takes 14 seconds.
 #
 # Make a prediction first
@@ -200,12 +200,14 @@ table.round(2)
 # How does the boundary get there?
 # --------------------------------
 #
-# The Dimpled Manifold Model says that training has two phases: the boundary first
-# *clings* to the manifold of the data, which is fast, and then makes shallow *dimples*
-# around the samples, which is slow. Here is a manifold that we know: a curve in the
-# plane, with classes that alternate along it. How far is the boundary from the points,
-# straight up or down, and when does accuracy rise? The distance is the median over the
-# points. It is measured up to 1.5, so that a boundary further away counts as 1.5.
+# The Dimpled Manifold Model supposes that natural samples lie near a *manifold*: a
+# curved surface of few dimensions in the space of all inputs. It says that training has
+# two phases: the boundary first *clings* to the manifold, which is fast, and then makes
+# shallow *dimples* around the samples, which is slow. Here is a manifold that we know:
+# a curve in the plane, with classes that alternate along it. How far is the boundary
+# from the points, straight up or down, and when does accuracy rise? The distance is the
+# median over the points. It is measured up to 1.5, so that a boundary further away
+# counts as 1.5.
 
 x = np.linspace(-2.85, 2.85, 20)
 points = np.column_stack([x, np.sin(1.3 * x) / 2]).astype(np.float32)

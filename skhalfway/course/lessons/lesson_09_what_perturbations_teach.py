@@ -178,9 +178,10 @@ pd.concat(variants, axis=1).round(2).T
 
 # %%
 # The targets of the next class teach nothing at this budget: the learner is right on 6
-# % of the clean images, which is not more than chance, 10 %. There a second rule
-# explains the labels: "answer with the class that follows the one you see". It uses the
-# whole image, and is learned first.
+# % of the clean images, which is not more than chance, 10 %. A possible explanation,
+# which this lesson does not test: a second rule fits the labels there, "answer with the
+# class that follows the one you see". It uses the whole image, and may be learned
+# first.
 #
 # Noise teaches most: the learner is right on 80 % of the clean images. Noise has no
 # content of its own that could contradict the perturbation.
@@ -229,8 +230,10 @@ by_source.agg(["mean", half_width]).T.round(2)
 #
 # The weights :math:`\lambda_n > 0` are called *multipliers*. Perturb noise :math:`u_n`
 # along :math:`q = \sum_k \lambda_k y_k x_k`, towards labels :math:`y'_n` from the toss
-# of a coin. A learner of it has the same kind of boundary, and it splits into two
-# terms:
+# of a coin. The perturbed sample is :math:`u_n + \epsilon y'_n q / \|q\|`; here
+# :math:`\epsilon` is its Euclidean length. Put this into the formula, with the
+# learner's own multipliers :math:`\lambda'_n`. Since :math:`y'_n y'_n = 1`, the labels
+# drop out of the second term:
 #
 # .. math::
 #
@@ -320,7 +323,7 @@ for ax, title in zip(
 # - Kumano et al. (`2024 <https://arxiv.org/abs/2402.10470>`__) gave the theory above.
 #   On MNIST, a source was fooled by about 4 % of the samples in one of their settings,
 #   and the learner still had an accuracy of about .89 (values read off their plots).
-#   So samples that do not fool anybody teach too.
+#   So learning works even where few of the samples fool their own source.
 # - Their follow-up (`2410.23677 <https://arxiv.org/abs/2410.23677>`__) treats networks
 #   with biases and one gradient step.
 #

@@ -3,9 +3,9 @@
 ======================
 
 **The question.** What do the layers of a network know of the classes, and what can be
-read from its weights alone? In this lesson you try three measures from the literature,
-each with a control and repeats. One of them holds here. The other two tell less than
-their pictures suggest.
+read from its weights alone? In this lesson you try three ideas from the literature,
+each with a control and repeats. The measures of the first are our own. One of the three
+holds here, and the other two tell less than their pictures suggest.
 """
 
 # %%
@@ -112,8 +112,10 @@ maps["trained"][0].transform(X_test[:3])  # the codes of three images, layer by 
 #
 # A layer's codes are *homogeneous* if different classes share them. Two measures on
 # test images: the share of the images whose code occurs in several classes, and the
-# conditional entropy of the class given the code, in bits. The entropy is 0 if the code
-# determines the class, and :math:`\log_2 10 = 3.3` if it says nothing.
+# conditional entropy of the class given the code, in bits. That is
+# :math:`-\sum_c p_c \log_2 p_c` over the shares :math:`p_c` of the classes on a code,
+# averaged over the codes in proportion to their images. It is 0 if the code determines
+# the class, and :math:`\log_2 10 = 3.3` if it says nothing.
 
 measures = {
     "shared": "images whose code several classes share",
@@ -197,9 +199,9 @@ legend = ax.legend(frameon=False)
 # of the positive weights into the next neuron, and that of a path is the product along
 # it. A threshold falls from 1, and each path is added as soon as the threshold is no
 # higher than its relevance. Where the paths join neurons in a ring, there is a *loop*,
-# until further paths fill it. The paper relates such measures to an excess of neurons
-# and to the difficulty of the problem. Here are perceptrons of three widths, each
-# trained from three random starts, beside the same networks before training.
+# until further paths cross its inside. The paper relates such measures to an excess of
+# neurons and to the difficulty of the problem. Here are perceptrons of three widths,
+# each trained from three random starts, beside the same networks before training.
 
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning

@@ -125,7 +125,8 @@ heading = ax.set_title(title, fontsize=10)
 #
 # There are 100 points. A report gets all points of a criterion if all sentences of the
 # criterion hold for it, half of the points if they hold in part, and none if they do
-# not hold. The notes for instructors describe the three levels of each criterion.
+# not hold. There is a step between two of these, where neither fits. The notes for
+# instructors describe the levels of each criterion.
 #
 # - **Question and prediction (10).** The question can be answered with yes, no, or a
 #   number. The prediction was written before the results, with a reason.
