@@ -111,7 +111,7 @@ class Run:
         return len(self.batch.own)
 
     def uniform(self, piece: Piece, n_rows: int, *shape: int, what: str = "") -> torch.Tensor:
-        """Random numbers between 0 and 1, of shape (n_rows, *shape), for copies of the batch's samples.
+        """Random numbers between 0 and 1, of shape ``(n_rows, *shape)``, for copies of the batch's samples.
 
         The numbers of a sample depend neither on other pieces nor on how many copies are drawn at once;
         ``what`` names the draws if a piece has several.
