@@ -195,17 +195,16 @@ class Frame:
 
 
 def _holds_categories(column: Any) -> bool:
-    from pandas.api.types import infer_dtype, is_bool_dtype, is_numeric_dtype
+    from pandas.api.types import is_bool_dtype, is_numeric_dtype
 
-    kind = getattr(column.dtype, "kind", "O")
-    check_column(column)
-    if kind == "c":
+    held = check_column(column)
+    if getattr(column.dtype, "kind", "O") == "c":
         raise ValueError(f"Complex data not supported: column {shown(column.name)}; pass its real part")
     if is_bool_dtype(column.dtype):
         return True
     if column.dtype != object:
         return not is_numeric_dtype(column.dtype)
-    return infer_dtype(column, skipna=True) in ("string", "boolean", "mixed", "mixed-integer", "categorical")
+    return held in ("string", "boolean", "mixed", "mixed-integer", "categorical")
 
 
 def coded(column: Any) -> tuple[NDArray[np.float64], NDArray[np.intp], Any]:

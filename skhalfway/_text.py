@@ -45,6 +45,12 @@ def _decimals(share: float) -> int:
     return decimals
 
 
+def in_full(value: float) -> str:
+    """Write a number as briefly as all of its digits allow."""
+    brief_text = f"{value:g}"
+    return brief_text if float(brief_text) == value else repr(value)
+
+
 def signed(value: float) -> str:
     """Write a difference with its sign, as ``+.12``, with the decimals that show it; 0 has no sign."""
     return all_signed(value)[0]

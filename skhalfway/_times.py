@@ -46,13 +46,16 @@ def check_no_times(table: Any) -> None:
             check_column(table.iloc[:, i])
 
 
-def check_column(column: Any) -> None:
-    """The same for one column."""
+def check_column(column: Any) -> str:
+    """The same for one column; returns what pandas says that it holds, "" for columns of numbers."""
     from pandas.api.types import infer_dtype
 
-    kind = getattr(column.dtype, "kind", "O")
-    if kind in "OmM" and (example := _OBJECTS.get(infer_dtype(column, skipna=True))) is not None:
-        raise times_error(f"column {shown(column.name)}", example)
+    if getattr(column.dtype, "kind", "O") not in "OmM":
+        return ""
+    held = infer_dtype(column, skipna=True)
+    if held in _OBJECTS:
+        raise times_error(f"column {shown(column.name)}", _OBJECTS[held])
+    return str(held)
 
 
 def of_array(name: str, kind: str) -> TypeError:

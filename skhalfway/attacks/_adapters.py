@@ -19,7 +19,7 @@ from skhalfway._randomness import globally_seeded
 from skhalfway._readable import is_tensor
 from skhalfway._text import brief, shown
 from skhalfway.attacks._adapter_sight import Sight, flat_at_end, remarks, too_coarse
-from skhalfway.attacks._problem import Outcome
+from skhalfway.attacks._problem import PGD_REACH, Outcome
 from skhalfway.models import Finding
 from skhalfway.models._faults import type_name
 from skhalfway.models._type_checks import is_made_of, is_torch_module
@@ -292,4 +292,6 @@ def _run_part(
 
 def step_of(generator: AdversarialGenerator, eps: float) -> float:
     """Length of a step, as attacks of several steps take it."""
-    return 2.5 * eps / generator.max_iter if generator.step_size is None else float(generator.step_size)
+    if generator.step_size is not None:
+        return float(generator.step_size)
+    return PGD_REACH * eps / generator.max_iter

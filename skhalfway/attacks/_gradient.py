@@ -20,7 +20,7 @@ from skhalfway.attacks._losses import margin_slope
 from skhalfway.attacks._members import at_once_of, members_of
 from skhalfway.attacks._norms import largest, random_in_ball
 from skhalfway.attacks._pieces import repeated
-from skhalfway.attacks._problem import Outcome
+from skhalfway.attacks._problem import PGD_REACH, Outcome
 from skhalfway.attacks._recipe import Recipe
 from skhalfway.attacks._steps import Momentum
 from skhalfway.models._derivative import derivative
@@ -324,7 +324,7 @@ def fgsm(settings: Settings) -> GradientAttack:
 
 def pgd(settings: Settings) -> GradientAttack:
     """Projected gradient descent (Madry et al. 2018, section 2.1); its steps add up to 2.5 eps."""
-    return GradientAttack(settings, settings.max_iter, reach=2.5)
+    return GradientAttack(settings, settings.max_iter, reach=PGD_REACH)
 
 
 def mifgsm(settings: Settings, decay: float = 1.0) -> GradientAttack:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from skhalfway.models import Finding, Model
 
 EVERY_ROW = slice(None)
+PGD_REACH = 2.5  # length of all steps of projected gradient descent together, in budgets
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from skhalfway._checks import meant
-from skhalfway._text import shown
+from skhalfway._text import in_full, shown
 from skhalfway.attacks._layers import wired
 from skhalfway.attacks._of_ensembles import check_layers
 from skhalfway.attacks._pieces import PIECES, Piece, as_image, has
@@ -123,8 +123,7 @@ class Recipe:
 
     def __repr__(self) -> str:
         shape = [] if self.image_shape is None else [f"image_shape={self.image_shape}"]
-        exact = f"{self.reach:g}" if float(f"{self.reach:g}") == self.reach else repr(self.reach)
-        reach = [] if self.reach == 1 else [f"reach={exact}"]
+        reach = [] if self.reach == 1 else [f"reach={in_full(self.reach)}"]
         return f"Recipe({', '.join([*map(str, self.pieces), *shape, *reach])})"
 
     def __sklearn_clone__(self) -> Recipe:

@@ -63,13 +63,9 @@ def read_csv(place: Path, given: Format) -> Any:
             raise ValueError(
                 f"{place.name} has no column {shown(one)}; it has {shown(names)}{meant(one, names)}"
             )
-    table = _parsed(place, given, given.text)
-    if len(names) != table.shape[1]:
-        raise ValueError(
-            f"{place.name} has rows with more values than the {len(names)} names in its first line"
-        )
+    table = _parsed(place, given, names, given.text)
     if zeros := _with_leading_zeros(place, table, given):
-        table = _parsed(place, given, (*given.text, *zeros))
+        table = _parsed(place, given, names, (*given.text, *zeros))
     for i, name in enumerate(names):
         if name in given.numbers:
             table.isetitem(i, _numbers(table.iloc[:, i], name, place, given))
@@ -146,7 +142,7 @@ def _read(place: Path, given: Format, **options: Any) -> Any:
         raise ValueError(f"{place.name} cannot be read as CSV: {said(error, place)}") from error
 
 
-def _parsed(place: Path, given: Format, text: Sequence[str]) -> Any:
+def _parsed(place: Path, given: Format, names: Sequence[str], text: Sequence[str]) -> Any:
     """The table with numbers where pandas finds nothing else, with the columns of ``text`` as they are."""
     import pandas as pd
 
@@ -159,9 +155,10 @@ def _parsed(place: Path, given: Format, text: Sequence[str]) -> Any:
         na_values=["", *given.missing],
         dtype=dict.fromkeys(text, str),
     )
-    if not isinstance(table.index, pd.RangeIndex):
-        n_names = table.shape[1]
-        raise ValueError(f"{place.name} has rows with more values than the {n_names} names in its first line")
+    if not isinstance(table.index, pd.RangeIndex) or table.shape[1] != len(names):
+        raise ValueError(
+            f"{place.name} has rows with more values than the {len(names)} names in its first line"
+        )
     return table
 
 

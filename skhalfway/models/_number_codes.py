@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,13 +17,14 @@ MOST_CODES = 100  # a column with more values is not asked about
 FEWEST_CHANGED = 3  # samples whose scores depend on the column
 
 
-def set_column(X: Any, k: int, values: Any) -> Any:
-    """A copy of a table or array, with other values in one column."""
+def with_columns(X: Any, columns: Mapping[int, Any]) -> Any:
+    """A copy of a table or array, with other values in some columns, by their numbers."""
     changed = X.copy()
-    if hasattr(X, "iloc"):
-        changed.isetitem(k, values)
-    else:
-        changed[:, k] = values
+    for k, values in columns.items():
+        if hasattr(X, "iloc"):
+            changed.isetitem(k, values)
+        else:
+            changed[:, k] = values
     return changed
 
 
@@ -49,7 +50,7 @@ def refused(
         if not len(between):
             continue
         try:
-            predict(set_column(one, k, between))
+            predict(with_columns(one, {k: between}))
         except Exception as error:  # whatever the model raises, it does not take that value
             found.append(k)
             said = said or brief(error, 30)
@@ -78,7 +79,7 @@ def taken_as_codes(
         if not 2 <= len(known) <= min(MOST_CODES, len(values) // 2):
             continue
         for_known, for_others = (
-            np.stack([scores(set_column(some, k, np.full(len(rows), value))) for value in asked])
+            np.stack([scores(with_columns(some, {k: np.full(len(rows), value)})) for value in asked])
             for asked in (rng.permutation(known)[:N_VALUES], between)
         )
         depends = (np.ptp(for_known, axis=0) > 0).any(axis=-1)
@@ -128,10 +129,8 @@ def changed_as_floats(predict: Callable[[Any], NDArray[Any]], X: Any) -> tuple[l
     given = predict(X)
 
     def changed(columns: Sequence[int]) -> float:
-        floats = X.copy()
-        for k in columns:
-            floats.isetitem(k, X.iloc[:, k].to_numpy(dtype=float, na_value=np.nan))
-        return float((predict(floats) != given).mean())
+        floats = {k: X.iloc[:, k].to_numpy(dtype=float, na_value=np.nan) for k in columns}
+        return float((predict(with_columns(X, floats)) != given).mean())
 
     share = changed(whole)
     if share == 0:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from skhalfway.models._number_codes import set_column
+from skhalfway.models._number_codes import with_columns
 
 FULL, EMPTY = 20, 0.05  # values in the fullest window on each side of a gap, and the share of these within it
 EDGE = 10  # values on both sides of a gap that are compared
@@ -102,7 +102,7 @@ def crossing(
     missing, rng = np.isnan(own), np.random.RandomState(seed)
 
     def answers(moved: NDArray[np.float64]) -> NDArray[Any]:
-        return predict(set_column(X, k, np.where(missing, own, moved)))
+        return predict(with_columns(X, {k: np.where(missing, own, moved)}))
 
     known = np.sort(values[~np.isnan(values)])
     below = np.searchsorted(

@@ -13,6 +13,7 @@ from sklearn.utils import _safe_indexing
 
 from skhalfway._inputs import Frame, coded, fingerprints, positions
 from skhalfway._polars import without_polars
+from skhalfway.models._number_codes import with_columns
 from skhalfway.report._gaps import Crossing, crossing
 from skhalfway.report._inspected import TellingColumn
 from skhalfway.report._rules import ByText, ByValue, informed, scaled, tree
@@ -61,6 +62,11 @@ class _Known(NamedTuple):
     accuracy: float
     seed: int
     texts: dict[int, dict[float, str]]
+
+    @property
+    def missing(self) -> _Known:
+        """The same with 1 for each missing value, and 0 for all others."""
+        return self._replace(rows=np.isnan(self.rows).astype(float), X=np.isnan(self.X).astype(float))
 
     def tells(self, make: Any, columns: Sequence[int]) -> tuple[float, float]:
         """Scaled accuracy of a rule on some columns, for labels and for answers."""
@@ -212,10 +218,8 @@ def _alone(known: _Known, space: Reached, k: int) -> _Column | None:
             rules.append(partial(ByText, known.texts[k]))
         label, said = zip(*(known.tells(rule, [k]) for rule in rules), strict=True)
         return _Column(k, held, max(label), max(said))
-    missing = np.isnan(x)
-    if missing.any():
-        bare = known._replace(rows=np.isnan(known.rows), X=np.isnan(known.X))
-        tells = bare.tells(ByValue, [k])
+    if np.isnan(x).any():
+        tells = known.missing.tells(ByValue, [k])
         if known.enough(*tells):
             return _Column(k, "missing", *tells)
     rule = make().fit(x[:, None], known.y)
@@ -242,8 +246,7 @@ def _missing_together(known: _Known, space: Reached, singles: list[list[_Column]
     columns = [k for k in np.flatnonzero(some).tolist() if k not in told]
     if len(columns) < 2 or told & set(np.flatnonzero(some).tolist()):
         return []
-    bare = known._replace(rows=np.isnan(known.rows).astype(float), X=np.isnan(known.X).astype(float))
-    tells = bare.tells(partial(tree, int(known.y.max()) + 1, leaves=64), columns)
+    tells = known.missing.tells(partial(tree, int(known.y.max()) + 1, leaves=64), columns)
     return [[_Column(k, "missing", *tells) for k in columns]] if known.enough(*tells) else []
 
 
@@ -304,7 +307,7 @@ def _needed(known: _Known, group: list[_Column]) -> list[_Column]:
         return group
     of_label, make = known.enough(group[0].label, 0.0), partial(tree, int(known.y.max()) + 1, leaves=64)
     if group[0].held == "missing":
-        known = known._replace(rows=np.isnan(known.rows).astype(float), X=np.isnan(known.X).astype(float))
+        known = known.missing
 
     def accuracy(columns: list[_Column]) -> float:
         return known.tells(make, [one.k for one in columns])[0 if of_label else 1]
@@ -375,13 +378,9 @@ def _changed(setting: Setting, answers: NDArray[Any], columns: Sequence[int]) ->
 
 def exchanged(X: Any, columns: Sequence[int], order: NDArray[np.intp]) -> Any:
     """Samples whose values in some columns are those of other samples."""
-    changed = X.copy()
-    for k in columns:
-        if hasattr(X, "iloc"):
-            changed.isetitem(k, X.iloc[order, k].set_axis(X.index))
-        else:
-            changed[:, k] = X[order, k]
-    return changed
+    if hasattr(X, "iloc"):
+        return with_columns(X, {k: X.iloc[order, k].set_axis(X.index) for k in columns})
+    return with_columns(X, {k: X[order, k] for k in columns})
 
 
 def _told(names: list[str], known: _Known, group: list[_Column]) -> TellingColumn:

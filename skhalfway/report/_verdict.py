@@ -80,7 +80,8 @@ class Verdict(Record):
 def verdict_of(report: AuditReport) -> Verdict:
     """Verdict of a report."""
     threats = report.threats
-    doubts = (*doubts_about(report), *_too_few(report))
+    left_open = _open_shares(report)
+    doubts = (*doubts_about(report), *_too_few(left_open))
     sentences: list[str] = []
     level = _level(threats, doubts)
     for kind, attacker in ATTACKERS.items():
@@ -110,7 +111,7 @@ def verdict_of(report: AuditReport) -> Verdict:
         )
         sentences += [f"{said[0].upper()}{said[1:]}." for said in (tells(report, one) for one in declared)]
     if level == "nothing_found":
-        worst = max(_open_shares(report).values(), key=lambda one: one.high)
+        worst = max(left_open.values(), key=lambda one: one.high)
         largest = f"{_largest(report)}, {of_spread}" if of_spread else _largest(report)
         headline = f"{LEVELS[level]} within {largest}{headline.removeprefix(LEVELS[level])}"
         sentences.append(
@@ -172,9 +173,9 @@ def doubts_about(report: AuditReport) -> tuple[str, ...]:
     return tuple(reasons)
 
 
-def _too_few(report: AuditReport) -> Iterator[str]:
+def _too_few(left_open: dict[str, Excess]) -> Iterator[str]:
     """Doubt where so few samples count that a share worth knowing may have been missed by chance."""
-    worst = max(_open_shares(report).values(), key=lambda one: one.high, default=None)
+    worst = max(left_open.values(), key=lambda one: one.high, default=None)
     if worst is not None and worst.n >= FEWEST and worst.high > MOST_OPEN:
         yield (
             f"{counted(worst.n, 'sample')} are too few to tell: up to {in_percent(worst.high)} % of such "

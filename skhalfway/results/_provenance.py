@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from skhalfway._text import shown
+from skhalfway._text import in_full, shown
 from skhalfway.results._record import Record
 
 _Measure = TypeVar("_Measure", bound=Callable[..., Any])
@@ -160,7 +160,7 @@ class Provenance(Record):
 def _written(value: Any) -> str:
     """A setting in full, with all digits of its numbers."""
     if isinstance(value, float):
-        return f"{value:g}" if float(f"{value:g}") == value else repr(value)
+        return in_full(value)
     if isinstance(value, Mapping):
         return f"{{{', '.join(f'{name!r}: {_written(one)}' for name, one in value.items())}}}"
     return f"[{', '.join(map(_written, value))}]" if isinstance(value, list) else repr(value)

@@ -14,6 +14,7 @@ import numpy as np
 
 from skhalfway.attacks._adapters import adapter_of, step_of
 from skhalfway.attacks._parameters import is_own, recipe_of
+from skhalfway.attacks._problem import PGD_REACH
 from skhalfway.engine._fingerprint import fingerprint
 from skhalfway.results._provenance import versions
 
@@ -37,7 +38,11 @@ _FOR_OWN_ATTACKS = ("n_restarts", "random_start", "dtype")  # no attack of other
 # parameters of classes that are in other settings, or change no figure
 _ELSEWHERE = {"eps", "norm", "batch_size", "verbose", "targeted", "seed", "n_classes", "device"}
 _OUTPUT = {"summary_writer", "tensor_board"}
-_REACH = {"pgd": 2.5, "mifgsm": 1.0, "surrogate": 2.5}  # lengths of all steps together, in budgets
+_REACH = {
+    "pgd": PGD_REACH,
+    "mifgsm": 1.0,
+    "surrogate": PGD_REACH,
+}  # lengths of all steps together, in budgets
 _WRITTEN = ("__init__", "__call__", "__post_init__")  # methods between underscores that people write
 _LONGEST, _DIGITS = 16, 16
 
@@ -113,7 +118,7 @@ def step_size(generator: AdversarialGenerator, eps: Any, *, by_gradient: bool = 
     recipe = None if isinstance(attack, str) and attack in _REACH else recipe_of(attack)
     reach = recipe.reach if recipe is not None else None
     if isinstance(attack, str) and attack in (*_REACH, "auto"):
-        reach = _REACH.get(attack, _REACH["pgd"] if by_gradient else None)
+        reach = _REACH.get(attack, PGD_REACH if by_gradient else None)
     return None if reach is None else reach * budget / int(generator.max_iter)
 
 

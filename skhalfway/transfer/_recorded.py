@@ -7,7 +7,7 @@ from typing import Any
 
 from skhalfway._text import shown
 from skhalfway.attacks import AdversarialGenerator, Constraints
-from skhalfway.attacks._parameters import is_own
+from skhalfway.attacks._parameters import chooses, is_own, kind_of
 from skhalfway.attacks._reference import EPS_UNITS
 from skhalfway.results import Provenance
 from skhalfway.transfer._method import attack_settings
@@ -100,8 +100,7 @@ def generator_of(provenance: Provenance, **given: Any) -> AdversarialGenerator:
 
 def _attack(settings: Mapping[str, Any]) -> Any:
     """The attack, from its name or from the code of a recipe."""
-    from skhalfway.attacks import Recipe
-    from skhalfway.attacks._parameters import chooses, kind_of
+    from skhalfway.attacks import Recipe  # imports torch
 
     attack = settings["attack"]
     if attack.startswith("Recipe("):
