@@ -48,6 +48,7 @@ from skhalfway.attacks._strong import run_strong
 from skhalfway.models import Model, NotDifferentiableError, as_model
 from skhalfway.models._as_model import check_kind, counts_as_fitted, fit_clone
 from skhalfway.models._faults import answers, classes_of, named, type_name, type_named
+from skhalfway.models._fitted_columns import check_kinds
 from skhalfway.models._input_spec import reader_of
 from skhalfway.models._memory_use import is_out_of_memory
 from skhalfway.models._number_codes import refused, why_refused
@@ -134,6 +135,7 @@ def _generate(
     fitted, targeted = hasattr(generator, "estimator_"), target is not None
     frame = Frame.of(X)
     model = _source(generator, generator.estimator_ if fitted else generator.estimator).reading(frame)
+    check_kinds(model.estimator, X)
     reader = generator if fitted else reader_of(model)
     array = read_samples(reader, X, reset=not fitted and model.n_features_in_ is None)
     check_positions(generator.eps, generator.constraints, X)

@@ -14,8 +14,8 @@ from skhalfway._text import counted, shown
 from skhalfway.cli._faults import in_options
 from skhalfway.cli._format import format_of
 from skhalfway.files import Data, read_data
-from skhalfway.files._fitted import categories_of, columns_for, names_of
 from skhalfway.files._tables import Format, holds_numbers, is_text, names_in_csv, not_a_number
+from skhalfway.models._fitted_columns import categories_of, columns_for, names_of
 
 
 def columns_of_models(
@@ -28,7 +28,7 @@ def columns_of_models(
         return data, notes
     model, first = named[0]
     names = list(data.names)
-    taken = columns_for(model, first, names)
+    taken = columns_for(model, first.name, names)
     file = options.data.name
     if left := [name for name in names if name not in taken]:
         notes.append(
@@ -38,7 +38,7 @@ def columns_of_models(
     if [name for name in names if name in taken] != taken:
         notes.append(f"the columns of {file} are put into the order that {first.name} was fitted on")
     for other, place in named[1:]:
-        if more := [name for name in taken if name not in columns_for(other, place, taken)]:
+        if more := [name for name in taken if name not in columns_for(other, place.name, taken)]:
             raise ValueError(
                 f"{place.name} was not fitted on {shown(more)}, which {first.name} needs; models of one "
                 "command must be fitted on the same columns"

@@ -13,11 +13,11 @@ from sklearn.exceptions import NotFittedError
 
 from skhalfway._checks import check_bool
 from skhalfway._text import counted, shown
-from skhalfway.files._fitted import check_kinds, columns_for
 from skhalfway.files._naming import name_outputs, read_classes
 from skhalfway.files._onnx import OnnxClassifier
 from skhalfway.files._paths import ending_of, existing, library, said
 from skhalfway.models import as_model
+from skhalfway.models._fitted_columns import check_kinds, columns_for
 from skhalfway.models._warnings import warn
 
 SAFE = (".skops", ".onnx", ".pt2")
@@ -100,7 +100,7 @@ def read_model(
     model, place = load_model(path, trust_pickle=trust_pickle, trusted=trusted, X=X, classes=classes)
     if hasattr(X, "columns"):
         names = [str(name) for name in X.columns]
-        taken = columns_for(model, place, names)
+        taken = columns_for(model, place.name, names)
         if set(taken) != set(names):
             left = [name for name in names if name not in taken]
             warn(
@@ -194,8 +194,7 @@ def _torch(place: Path) -> Any:
 
 def check_on(model: Any, place: Path, X: Any) -> None:
     """Raise if it is no fitted classifier, or does not accept the samples."""
-    if hasattr(X, "columns") and hasattr(X, "iloc"):
-        check_kinds(model, place, X)
+    check_kinds(model, X, place.name)
     try:
         seen = as_model(model)
         if X is not None:

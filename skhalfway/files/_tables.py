@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from skhalfway._checks import meant
-from skhalfway._text import shown
+from skhalfway._text import counted, shown
 from skhalfway.files._paths import UNREADABLE, library, said
 
 MARKS = (",", ";", "\t", "|")
@@ -64,6 +65,7 @@ def read_csv(place: Path, given: Format) -> Any:
                 f"{place.name} has no column {shown(one)}; it has {shown(names)}{meant(one, names)}"
             )
     table = _parsed(place, given, names, given.text)
+    _check_lengths(place, table, given)
     if zeros := _with_leading_zeros(place, table, given):
         table = _parsed(place, given, names, (*given.text, *zeros))
     for i, name in enumerate(names):
@@ -160,6 +162,25 @@ def _parsed(place: Path, given: Format, names: Sequence[str], text: Sequence[str
             f"{place.name} has rows with more values than the {len(names)} names in its first line"
         )
     return table
+
+
+def _check_lengths(place: Path, table: Any, given: Format) -> None:
+    """Raise for a row with too few values: pandas takes those at its end for missing."""
+    n = table.shape[1]
+    if not table.iloc[:, -1].isna().any():
+        return
+    with place.open(encoding="utf-8-sig", newline="") as file:
+        rows = csv.reader(file, delimiter=given.sep)
+        try:
+            short = next(((rows.line_num, len(row)) for row in rows if 0 < len(row) < n), None)
+        except csv.Error as error:
+            raise ValueError(f"{place.name} cannot be read as CSV: {said(error, place)}") from error
+    if short is not None:
+        line, length = short
+        raise ValueError(
+            f"line {line} of {place.name} has {counted(length, 'value')}, but the first line has {n} names; "
+            "is the line cut off? Write the marks between the values of each row, also where a value is missing"
+        )
 
 
 def _with_leading_zeros(place: Path, table: Any, given: Format) -> list[str]:

@@ -19,6 +19,7 @@ from skhalfway.models._check_result import Finding, ModelCheck
 from skhalfway.models._check_scores import score_findings
 from skhalfway.models._collection import predictions
 from skhalfway.models._faults import named
+from skhalfway.models._fitted_columns import check_kinds
 from skhalfway.models._input_spec import reader_of
 from skhalfway.models._model import Model
 from skhalfway.models._number_codes import changed_as_floats, why_changed
@@ -94,6 +95,7 @@ def check_model(model: Any, X: Any, y: Any = None) -> ModelCheck:
     """
     frame = Frame.of(X)
     seen = as_model(model).reading(frame)
+    check_kinds(model, X)
     reader = reader_of(seen)
     array = read_samples(reader, X, reset=not hasattr(reader, "n_features_in_"))
     name = type(seen.estimator).__name__

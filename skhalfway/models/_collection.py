@@ -19,6 +19,7 @@ from skhalfway._text import shown
 from skhalfway.models._as_model import as_model, check_kind, fit_clone, seen_as
 from skhalfway.models._columns import column_names
 from skhalfway.models._faults import answers, explained, named
+from skhalfway.models._fitted_columns import check_kinds
 from skhalfway.models._model import Model
 from skhalfway.models._routing import FitRouter
 from skhalfway.models._same_classes import common_classes
@@ -156,6 +157,8 @@ class ModelCollection(CallbackSupport, FitRouter, _BaseComposition):
         ``array`` holds the samples if they were read before.
         """
         array = self._read(X, reset=False) if array is None else array
+        for name, model in self.models_.items():
+            named(name, check_kinds, model, X)
         models = self._seen(Frame.of(X))
         return models, array, self._known_classes(models, array)
 

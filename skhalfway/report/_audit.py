@@ -11,6 +11,7 @@ from sklearn.base import clone
 from skhalfway._checks import as_python, check_choice, check_integer, check_random_state
 from skhalfway._text import shown
 from skhalfway.attacks import AdversarialGenerator, Constraints
+from skhalfway.models._fitted_columns import check_columns, check_kinds
 from skhalfway.report._inputs import read_models, read_samples
 from skhalfway.report._words import PARTS
 
@@ -176,6 +177,9 @@ def audit(
     data = read_samples(
         X, y, reference, surrogates=surrogates is not None, n_samples=n_samples, seed=random_state
     )
+    for name, model in named.items():
+        check_columns(model, data.X, f"model {shown(name)}")
+        check_kinds(model, data.X, f"model {shown(name)}")
     options = {
         "n_jobs": n_jobs,
         "memory": memory,

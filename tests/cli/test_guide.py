@@ -25,7 +25,7 @@ def blocks(kind: str) -> list[str]:
 
 def test_the_extra_that_is_installed_has_skops():
     install = blocks("console")[0]
-    extra = re.fullmatch(r'\$ pip install "skhalfway\[(\w+)\]"', install)[1]
+    extra = re.fullmatch(r'\$ pip install "\.\[(\w+)\]" -c constraints.txt', install)[1]
     settings = ConfigParser()
     settings.read(ROOT / "setup.cfg")
     assert "skops" in settings["options.extras_require"][extra]

@@ -17,9 +17,9 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, OrdinalEncoder
 
 from skhalfway.files import read_data, read_model
-from skhalfway.files._fitted import categories_of, columns_for
 from skhalfway.files._tables import MISSING
 from skhalfway.models import ModelWarning
+from skhalfway.models._fitted_columns import categories_of, columns_for
 
 
 @pytest.fixture
@@ -310,10 +310,10 @@ def test_columns_by_name(tmp_path):
     joblib.dump(pipeline().fit(SITES, STATE), path)
     with pytest.warns(ModelWarning, match=r"m.joblib was not fitted on \['id'\] of X; give it X\[list\("):
         model = read_model(path, trust_pickle=True, X=SITES.assign(id=range(120)))
-    assert columns_for(model, path, ["id", "grade", "kw", "zip code"]) == list(SITES)
+    assert columns_for(model, "m.joblib", ["id", "grade", "kw", "zip code"]) == list(SITES)
     with pytest.raises(
         ValueError, match="X lacks column 'kw', which the model was fitted on; did you mean 'kws'"
     ):
         read_model(path, trust_pickle=True, X=SITES.rename(columns={"kw": "kws"}))
     stored = type("Stored", (), {"feature_names_in_": ["kw", "zip_code"]})()  # as LightGBM stores names
-    assert columns_for(stored, path, ["zip code", "kw", "more"]) == ["kw", "zip code"]
+    assert columns_for(stored, "m.joblib", ["zip code", "kw", "more"]) == ["kw", "zip code"]

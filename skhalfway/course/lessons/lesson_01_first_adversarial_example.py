@@ -195,7 +195,10 @@ print("largest difference:", np.abs(by_library - attack(X_test, 0.2)).max().roun
 # number of dimensions, so that the best accuracy is always the same. For a linear
 # classifier the smallest budget that fools it has a formula, the score over the sum of
 # the absolute weights. The figure shows its median over samples: means of five data
-# sets, and their 95 % intervals of Student's t distribution.
+# sets, and their 95 % intervals of Student's t distribution. The dashed line is what
+# the formula gives for weights that are all equal: a sample in the middle of its class
+# has a score of :math:`d \cdot 2 / \sqrt{d}` times the weight, and the sum of the
+# weights is d times the weight, so that the budget is :math:`2 / \sqrt{d}`.
 
 from scipy.stats import t as student
 

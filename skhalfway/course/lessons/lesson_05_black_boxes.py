@@ -2,10 +2,10 @@
 5. Black boxes: queries and surrogates
 ======================================
 
-**The question.** How can somebody attack a classifier who can only ask it for answers,
-and what does that cost? You attack a service in two ways, by many queries for each
-image and by a surrogate that learns from its answers, and compare both at the same
-number of queries.
+**The question.** An attacker can ask a classifier for answers, and has nothing else.
+How can such an attack work, and what does it cost? You attack a service in two ways, by
+many queries for each image and by a surrogate that learns from its answers, and compare
+both at the same number of queries.
 """
 
 # %%

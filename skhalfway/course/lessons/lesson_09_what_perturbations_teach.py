@@ -12,7 +12,8 @@ and you compare a small version of it with a formula.
 # What you need
 # -------------
 #
-# - Earlier lessons: 2 (attacks), 4 (confidence intervals).
+# - Earlier lessons: 2 (attacks), 4 (confidence intervals); exercise 2 uses lesson 3
+#   too.
 # - Mathematics: inner products and lengths of vectors, sums; the last section reads a
 #   formula step by step.
 # - Python: functions, data frames of pandas.
@@ -344,8 +345,9 @@ for ax, title in zip(
 # 2. The learner ``small.learner_`` knows its source only through the source's
 #    adversarial samples. Is it fooled by further adversarial samples of the source more
 #    often than the independent model ``networks[1]`` is? Make the samples from
-#    ``X_test[:200]`` by PGD with the budget .1, and count, as in lesson 3, the samples
-#    that both source and target classify correctly.
+#    ``X_test[:200]`` by PGD with the budget .1 and ``clip_values=(0, 1)``, and count,
+#    as in lesson 3, the samples that both source and target classify correctly. Use
+#    ``random_state=0``.
 #
 #    Report: for both targets, how many samples count, the rate, and the rate of random
 #    noise of the same size; ``TransferScorer`` measures all of these. Check: fewer

@@ -65,7 +65,7 @@ for seed in range(3):
     small_net = MLPClassifier(
         (5, 5), activation="logistic", solver="sgd", random_state=seed
     ).set_params(learning_rate_init=0.5)
-    small_net.partial_fit(X_iris / 8, y_iris, classes=[0, 1, 2])
+    small_net.partial_fit(X_iris / 8, y_iris, classes=np.arange(3))
     rescaled, at_first = deepcopy(small_net), small_net.score(X_iris / 8, y_iris)
     found["one epoch"].append(sensitivity(small_net))
     for _ in range(600):

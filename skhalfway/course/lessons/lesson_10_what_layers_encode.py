@@ -242,9 +242,9 @@ for state, model in {"trained": perceptron, "untrained": before}.items():
 # Hu et al. learn, for each class, which neurons the network can do without. What is
 # left is the *sub-network* of the class. By the paper, misclassified images are likely
 # to go to classes with similar sub-networks. How many mistakes go to one of the three
-# classes with the most similar sub-networks? By chance it would be a third. The control
-# needs no network: the three classes whose *mean images* are closest to the mean image
-# of the true class.
+# classes with the most similar sub-networks? By chance it would be a third, three of
+# the nine other classes. The control needs no network: the three classes whose *mean
+# images* are closest to the mean image of the true class.
 
 mean_images = np.array([X_train[y_train == digit].mean(axis=0) for digit in range(10)])
 distances = np.linalg.norm(mean_images[:, None] - mean_images, axis=2)
@@ -282,8 +282,8 @@ heat_map = sub_networks.plot()  # how similar they are in the last network
 # - Watanabe & Yamana (`2106.03016 <https://arxiv.org/abs/2106.03016>`__) introduced the
 #   topological measure, on networks for MNIST and CIFAR-10.
 # - Hu et al. (`2003.13268 <https://arxiv.org/abs/2003.13268>`__) split networks into
-#   sub-networks for classes. They say too that deeper layers are not always more
-#   semantic.
+#   sub-networks for classes. They also find that deeper layers do not always encode
+#   more of the meaning (are not always "more semantic").
 # - Mattsson, Michaud & Hoel (`2010.13871 <https://arxiv.org/abs/2010.13871>`__) measure
 #   in bits what layers pass on (exercise 2).
 #
@@ -305,13 +305,15 @@ heat_map = sub_networks.plot()  # how similar they are in the last network
 #    measures its ``sensitivity``: how many bits each output tells of each input, if
 #    only that input varies. Train ``MLPClassifier((5, 5), activation="logistic",
 #    solver="sgd", learning_rate_init=0.5)`` on the irises, divided by 8, from the seeds
-#    0, 1 and 2. Train each network for one epoch with ``partial_fit``: it is a single
-#    update here, so that the network has weights and has learned next to nothing. Keep
-#    a copy, and train for 600 further epochs. Use the parameters ``joint="never"``
-#    (only the sensitivity), ``correction="miller-madow"`` (which corrects the estimate
-#    for few samples), ``n_samples=20_000``, ``ranges={"none": (-40, 40)}`` (the range
-#    of the output) and ``random_state=0``. Does the sensitivity rise? Would it rise too
-#    if the weights of the network of one epoch were only made larger?
+#    0, 1 and 2. Train each network for one epoch with ``partial_fit`` and
+#    ``classes=np.arange(3)``: it is a single update here, so that the network has
+#    weights and has learned next to nothing. Keep a copy, and train for 600 further
+#    epochs. Use the parameters ``joint="never"`` (only the sensitivity),
+#    ``correction="miller-madow"`` (which corrects the estimate for few samples),
+#    ``n_samples=20_000``, ``ranges={"none": (-40, 40)}`` (the range of layers without
+#    an activation function, here the output) and ``random_state=0``. Does the
+#    sensitivity rise? Would it rise too if the weights of the network of one epoch were
+#    only made larger?
 #
 #    Report: the mean sensitivity of each layer in three networks: the copy after one
 #    epoch, the trained network after all 601, and the copy with each matrix of weights

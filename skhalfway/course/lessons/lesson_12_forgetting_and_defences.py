@@ -277,10 +277,10 @@ draw(beyond, list(others))
 #   (``method="hard_attention"``).
 # - Yosinski et al. (`1411.1792 <https://arxiv.org/abs/1411.1792>`__) introduced the
 #   experiment with copied layers.
-# - Gilmer et al. (`1801.02774 <https://arxiv.org/abs/1801.02774>`__) showed that on
-#   spheres in many dimensions a small error rate forces errors to be near to most
-#   points. Nguyen et al. (`1412.1897 <https://arxiv.org/abs/1412.1897>`__) made
-#   meaningless images of which networks are nearly certain.
+# - Gilmer et al. (`1801.02774 <https://arxiv.org/abs/1801.02774>`__) introduced
+#   adversarial spheres (exercise 3), and Nguyen et al. (`1412.1897
+#   <https://arxiv.org/abs/1412.1897>`__) fooling inputs, of which networks are nearly
+#   certain (exercise 2).
 # - Huang et al. (`2110.03825 <https://arxiv.org/abs/2110.03825>`__) ask where the
 #   weights of an adversarially trained network should be
 #   (``skhalfway.structure.capacity_study``).
@@ -292,18 +292,21 @@ draw(beyond, list(others))
 #    ``trained[0]["plain"]``, another plain network, ``train(10, X_train, y_train)``, a
 #    logistic regression and an ``SVC(kernel="poly")``, each in a ``FrozenEstimator``:
 #    ``AdversarialSampler(generator, sources={name: model, ...}, ratio=3)`` makes three
-#    attacked images for each clean one, each on a source that it draws at random. Train
-#    a network on them as the lesson does. Does it withstand a new attack now?
+#    attacked images for each clean one, each on a source that it draws at random. Add
+#    ``random_state=0``, and train a network on them from the seed 0, as the lesson
+#    does. Does it withstand a new attack now?
 #
 #    Report: its accuracy under the old attack (made on ``trained[0]["plain"]``) and
-#    under a new one (made on itself), beside those of the static defence in the lesson.
-#    Check: the new training set has four times as many images as ``X_train``.
+#    under a new one (made on itself), beside the means that the lesson prints for the
+#    static defence. Check: the new training set has four times as many images as
+#    ``X_train``.
 #
 # .. solution:: 1
 #
 # 2. Another defence: refuse to answer when the largest probability (``predict_proba``)
 #    is not above .9. Try it with ``trained[0]["plain"]``. Attack ``X_test`` with
-#    ``AdversarialGenerator`` at a budget of .15, ``clip_values=(0, 1)``.
+#    ``AdversarialGenerator(FrozenEstimator(...), eps=0.15, clip_values=(0, 1))``: PGD
+#    of 40 steps.
 #
 #    Report: the share of clean test images that are answered, and the share of those
 #    attacked images that fool the network and are answered. How sure is the network of

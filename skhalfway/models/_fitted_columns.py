@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,6 +14,7 @@ from sklearn.pipeline import FeatureUnion, Pipeline
 
 from skhalfway._checks import meant
 from skhalfway._inputs import same_columns
+from skhalfway._polars import without_polars
 from skhalfway._readable import is_missing
 from skhalfway._text import shown
 
@@ -36,10 +36,10 @@ def names_of(model: Any) -> list[str] | None:
     return None if names is None else [str(name) for name in names]
 
 
-def columns_for(model: Any, place: Path, columns: Sequence[str]) -> list[str]:
+def columns_for(model: Any, name: str, columns: Sequence[str]) -> list[str]:
     """The columns that a model takes, in the order that it was fitted on; ValueError if some are not there.
 
-    All columns, if the model stores no names.
+    All columns, if the model stores no names. Errors begin with ``name``.
     """
     names = names_of(model)
     if names is None or same_columns(columns, names):
@@ -50,18 +50,41 @@ def columns_for(model: Any, place: Path, columns: Sequence[str]) -> list[str]:
     if lacks := [name for name in names if name not in found]:
         more = [one for one in columns if one not in {found.get(name) for name in names}]
         raise ValueError(
-            f"{place.name}: X lacks {_columns(lacks)}, which the model was fitted on{meant(lacks[0], more)}"
+            f"{name}: X lacks {_columns(lacks)}, which the model was fitted on{meant(lacks[0], more)}"
             + f"; the model does not know {_columns(more)}" * bool(more)
         )
     return [found[name] for name in names]
 
 
-def check_kinds(model: Any, place: Path, X: Any) -> None:
-    """Raise if columns hold numbers and the model was fitted on text there, or the other way round."""
+def check_columns(model: Any, X: Any, name: str) -> None:
+    """Raise if a table lacks columns that a model was fitted on, or has others or another order.
+
+    Errors begin with ``name``. Nothing is checked where X is no DataFrame.
+    """
+    if not hasattr(X, "columns"):
+        return
+    given = [str(one) for one in X.columns]
+    taken = columns_for(model, name, given)
+    if taken == given:
+        return
+    more = [one for one in given if one not in taken]
+    on = f"without {_columns(more)}" if more else "on the same columns in another order"
+    raise ValueError(f"{name} was fitted {on}; pass X[{shown(taken)}]")
+
+
+def check_kinds(model: Any, X: Any, name: str | None = None) -> None:
+    """Raise if columns hold numbers and the model was fitted on text there, or the other way round.
+
+    Errors begin with ``name``. Nothing is checked where X is no DataFrame.
+    """
+    if not hasattr(X, "columns") or not (known := categories_of(model)):
+        return
+    X = without_polars(X)
+    begin = "" if name is None else f"{name}: "
     wrong: dict[str, list[str]] = {}
     said = ""
-    for name, values in categories_of(model).items():
-        if name not in X.columns:
+    for name, values in known.items():
+        if list(X.columns).count(name) != 1:
             continue
         given = X[name].dropna().unique()
         was, now = kind_of(values), kind_of(given)
@@ -77,7 +100,7 @@ def check_kinds(model: Any, place: Path, X: Any) -> None:
         more = f" ({n_more} more such column{'s' * (n_more > 1)})" * bool(n_more)
         options = ", ".join(f"{option}={names}" for option, names in wrong.items() if option)
         advice = f"for a .csv file, pass {options} to read_data; for other data, " if options else ""
-        raise ValueError(f"{place.name}: {said}{more}; {advice}convert the column")
+        raise ValueError(f"{begin}{said}{more}; {advice}convert the column")
 
 
 def kind_of(values: Any) -> str:
