@@ -179,7 +179,7 @@ def _check_lengths(place: Path, table: Any, given: Format) -> None:
         line, length = short
         raise ValueError(
             f"line {line} of {place.name} has {counted(length, 'value')}, but the first line has {n} names; "
-            "is the line cut off? Write the marks between the values of each row, also where a value is missing"
+            "is the line cut off? Write the marks between the values also where a value is missing"
         )
 
 
