@@ -97,12 +97,22 @@ def summary(apart: dict[str, dict[Any, float]]) -> str:
         ]
         lines.append(
             f"{name} are within {WITHIN} of the paper at **{n_near} of {len(distances)} points** "
-            f"({n_near / len(distances):.0%}; mean difference {distances.mean():+.3f})."
+            f"({n_near / len(distances):.0%}; mean difference {distances.mean():+.3f}; "
+            + "; ".join(by_norm(apart[key]))
+            + f"). The claim is {'met' if n_near >= AIM * len(distances) else 'missed'}."
             + (f" Further away: {'; '.join(far)}." if far else "")
         )
     if len(distances) < n_points:
         lines.append(f"{n_points - len(distances)} of {n_points} points are not run yet.")
     return "\n\n".join(lines).replace("The closed form are", "The closed form is")
+
+
+def by_norm(distances: dict[Any, float]) -> list[str]:
+    found = []
+    for norm in curves.NORMS:
+        near = [abs(distance) <= WITHIN for at, distance in distances.items() if at[1] == norm]
+        found.append(f"{norm} {sum(near)} of {len(near)}")
+    return found
 
 
 def checks(found: dict[curves.Point, Rows]) -> list[str]:
@@ -169,6 +179,9 @@ def picture(found: dict[curves.Point, Rows], path: Path) -> None:
             ax.set(xlabel=f"{LABELS[name]}{' (normal data)' if data == 'normal' else ''}", ylim=(0.48, 1.02))
             if min(figures) < 0.2 * max(figures):
                 ax.set_xscale("log")
+                shown = [min(figures), sorted(figures)[len(figures) // 2], max(figures)]
+                ax.set_xticks(shown, [f"{v:g}" for v in shown])
+                ax.minorticks_off()
             ax.spines[["top", "right"]].set_visible(False)
         row[0].set_ylabel(f"{norm}\naccuracy on the samples")
     axes[0, 0].legend(frameon=False)
