@@ -12,8 +12,7 @@ and you compare a small version of it with a formula.
 # What you need
 # -------------
 #
-# - Earlier lessons: 2 (attacks), 3 (transfer rates, for exercise 2), 4 (confidence
-#   intervals).
+# - Earlier lessons: 2 (attacks), 3 (transfer rates), 4 (confidence intervals).
 # - Mathematics: inner products and lengths of vectors, sums; the last section reads a
 #   formula step by step.
 # - Python: functions, data frames of pandas.
