@@ -2,8 +2,8 @@
 
 The artificial experiment of Kumano, Kera & Yamasaki (ICLR 2024, arXiv 2402.10470): N samples with random
 labels; a source is trained on them; N_adv points of noise are moved on the source towards random labels; a
-learner is trained on the moved points alone. Figure: its accuracy on the N samples, whose labels it never
-saw.
+learner is trained on the moved points alone. What counts is its accuracy on the N samples, whose labels it
+never saw.
 
     python benchmarks/perturbation_curves.py
 
@@ -17,7 +17,7 @@ and N_adv of 1 to 100):
   10,000. Seeds 0, 1, 2.
 - Networks: one hidden layer, leaky ReLU of slope .01, the start of a torch.nn.Linear, full-batch gradient
   flow on the exponential loss for a time of 10,000: what 100,000 epochs at a rate of .01 with momentum .9
-  add up to. 200 hidden units, where the paper has 1,000, to fit three hours; some points are run with 1,000
+  add up to. 200 hidden units, where the paper has 1,000, to save time; some points are run with 1,000
   as well.
 - Attack: the rules of perturbation_rules.py. Budgets of the paper's: L2 grows with sqrt(d), .78 at 10,000;
   L-inf .03; L0 5 % of features. The gradient is taken 10 times (20 in L0), where the paper takes it 100 times
