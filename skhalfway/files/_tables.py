@@ -169,12 +169,14 @@ def _check_lengths(place: Path, table: Any, given: Format) -> None:
     n = table.shape[1]
     if not table.iloc[:, -1].isna().any():
         return
-    with place.open(encoding="utf-8-sig", newline="") as file:
-        rows = csv.reader(file, delimiter=given.sep)
-        try:
-            short = next(((rows.line_num, len(row)) for row in rows if 0 < len(row) < n), None)
-        except csv.Error as error:
-            raise ValueError(f"{place.name} cannot be read as CSV: {said(error, place)}") from error
+    limit = csv.field_size_limit(2**31 - 1)
+    try:
+        with place.open(encoding="utf-8-sig", newline="") as file:
+            rows = csv.reader(file, delimiter=given.sep)
+            lengths = ((rows.line_num, len(row)) for row in rows if len(row) > 1 or "".join(row).strip())
+            short = next((found for found in lengths if found[1] < n), None)
+    finally:
+        csv.field_size_limit(limit)
     if short is not None:
         line, length = short
         raise ValueError(

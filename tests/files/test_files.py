@@ -142,7 +142,7 @@ def broken_image(path):
         ("t.csv", text("a,b\n"), None, "has no rows"),
         ("t.csv", text("a,b\n1,2,3\n"), None, "more values than the 2 names"),
         ("t.csv", text("a,b\n1,2\n1,2,3\n"), None, "cannot be read as CSV: .*Expected 2 fields"),
-        ("t.csv", text("a,b,c\n1,2,\n\n1,2\n"), None, "line 4 of t.csv has 2 values, .* 3 names"),
+        ("t.csv", text("a,b,c\n1,2,\n\n  \n1,2\n"), None, "line 5 of t.csv has 2 values, .* 3 names"),
         ("t.csv", text("a;b\n1;2\n"), None, "has one column, 'a;b'; .* by ';', pass sep=';'$"),
         ("t.csv", text("5.1,3.5\n4.9,3.0\n"), None, "has numbers in its first line"),
         ("t.csv", text("a,b,a\n1,2,3\n"), None, "two columns named 'a'"),

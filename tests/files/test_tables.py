@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+
 import joblib
 import numpy as np
 import pandas as pd
@@ -317,3 +319,27 @@ def test_columns_by_name(tmp_path):
         read_model(path, trust_pickle=True, X=SITES.rename(columns={"kw": "kws"}))
     stored = type("Stored", (), {"feature_names_in_": ["kw", "zip_code"]})()  # as LightGBM stores names
     assert columns_for(stored, "m.joblib", ["zip code", "kw", "more"]) == ["kw", "zip code"]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "a,b,c\n1,x,\n\n3,y,5\n",
+        "a,b,c\n1,x,\n   \n3,y,5\n",
+        "a,b,c\r\n1,x,\r\n3,y,5\r\n",
+        "\ufeffa,b,c\n1,x,\n3,y,5",
+        'a,b,c\n1,"x",\n3,"y",5\n',
+        'a,b,c\n1,"x",""\n3,"y",5\n',
+    ],
+)
+def test_a_row_may_end_with_a_missing_value(tmp_path, content):
+    (tmp_path / "t.csv").write_bytes(content.encode())
+    X = read_data(tmp_path / "t.csv").X
+    assert X["b"].tolist() == ["x", "y"] and X["c"].isna().tolist() == [True, False]
+
+
+def test_fields_may_be_long(tmp_path):
+    limit = csv.field_size_limit()
+    (tmp_path / "t.csv").write_text(f"a,b\n{'x' * 200_000},\ny,1\n")
+    assert read_data(tmp_path / "t.csv").X["a"].str.len().tolist() == [200_000, 1]
+    assert csv.field_size_limit() == limit
