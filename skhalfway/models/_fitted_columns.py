@@ -27,6 +27,7 @@ _INSIDE = (
     "calibrated_classifiers_",
     "_preprocessor",
 )
+_FEW = 6  # columns that a message names
 _WORDS = {"text": "text", "number": "numbers", "bool": "bools"}
 
 
@@ -69,7 +70,8 @@ def check_columns(model: Any, X: Any, name: str) -> None:
         return
     more = [one for one in given if one not in taken]
     on = f"without {_columns(more)}" if more else "on the same columns in another order"
-    raise ValueError(f"{name} was fitted {on}; pass X[{shown(taken)}]")
+    columns = shown(taken) if len(taken) <= _FEW else "list(model.feature_names_in_)"
+    raise ValueError(f"{name} was fitted {on}; pass X[{columns}]")
 
 
 def check_kinds(model: Any, X: Any, name: str | None = None) -> None:
