@@ -106,6 +106,6 @@ What breaks first?
 4. **Models in each process.** Threads share them; worker processes and clusters hold all models once each.
 5. **The table.** A million rates are no table to read: use ``to_frame``, and ``result.save``.
 
-What does not break: samples that do not fit into memory (they stay in files), black boxes that fail now and
+What does not break: samples that do not fit into memory (they stay in files), :term:`black boxes <black box>` that fail now and
 then (``error_score=numpy.nan``, ``timeout=``), runs that are killed (``memory=``).
 """
