@@ -92,20 +92,22 @@ What is held and kept:
 What breaks first?
 ------------------
 
-1,000 models on a million samples are beyond one machine, and this is the order in which it shows:
+1,000 models on a million samples are beyond one machine. These limits are reached one after the other:
 
-1. **The answers.** What each model says of each sample made on each other one is held as one byte, so that
-   classes, samples and attacks can be compared later. That is 1 TB here, and more for a curve: memory ends
-   first. Nobody needs a million samples for a rate: 10,000 give each to one percentage point (95 % interval),
-   and 1,000 models on 10,000 samples are 10 GB. Or let fewer models be ``targets``.
-2. **Time.** Attack twenty models that stand for the rest (``sources=[...]``) and ask all; take fewer steps or
-   queries; use more cores, or a cluster.
-3. **The folder** of ``memory=``. It holds every adversarial sample, so large images fill disks before
-   anything else is full. A full disk ends nothing: one warning, and what is not kept is measured again next
-   time.
-4. **Models in each process.** Threads share them; worker processes and clusters hold all models once each.
-5. **The table.** A million rates are no table to read: use ``to_frame``, and ``result.save``.
+1. **Memory for the answers.** The answer of each model to each sample that was made on each other model is
+   held as one byte, so that classes, samples and attacks can be compared later. That is 1 TB here, and more
+   for a curve. But no rate needs a million samples: with 10,000 samples, the 95 % interval of a rate reaches
+   one percentage point to each side, and 1,000 models take 10 GB. Or name fewer models as ``targets``.
+2. **Time.** Attack twenty models that are typical of the rest (``sources=[...]``) and ask all models. Take
+   fewer steps or queries. Use more cores, or a cluster.
+3. **The disk of the folder** ``memory=``. It holds every adversarial sample, so that large images fill a
+   disk before anything else is full. A full disk stops nothing: there is one warning, and what could not be
+   kept is measured again next time.
+4. **Models in each process.** Threads share the models. Worker processes and clusters hold all of them in
+   each process.
+5. **The table.** Nobody reads a table of a million rates: use ``to_frame``, and ``result.save``.
 
-What does not break: samples that do not fit into memory (they stay in files), :term:`black boxes <black box>` that fail now and
-then (``error_score=numpy.nan``, ``timeout=``), runs that are killed (``memory=``).
+These do not set a limit: samples that do not fit into memory (they stay in files), a
+:term:`black box` that fails now and then (``error_score=numpy.nan``, ``timeout=``), and a run that is killed
+(``memory=``).
 """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -82,11 +83,12 @@ def check_kinds(model: Any, X: Any, name: str | None = None) -> None:
     if not hasattr(X, "columns") or not (known := categories_of(model)):
         return
     X = without_polars(X)
+    found = Counter(X.columns)
     begin = "" if name is None else f"{name}: "
     wrong: dict[str, list[str]] = {}
     said = ""
     for name, values in known.items():
-        if list(X.columns).count(name) != 1:
+        if found[name] != 1:
             continue
         given = X[name].dropna().unique()
         was, now = kind_of(values), kind_of(given)
