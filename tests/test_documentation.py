@@ -11,6 +11,8 @@ from xml.etree import ElementTree
 
 import pytest
 
+import skhalfway
+
 ROOT = Path(__file__).parents[1]
 DOC = ROOT / "doc"
 GUIDE = sorted(path for path in (DOC / "guide").glob("*.rst") if path.stem != "index")
@@ -35,8 +37,9 @@ def entries() -> dict[str, str]:
 
 
 def test_every_paper_that_is_named_by_number_is_in_the_bibliography():
-    folders = ("skhalfway", "doc", "examples", "benchmarks")
-    files = [path for folder in folders for kind in ("*.py", "*.rst") for path in (ROOT / folder).rglob(kind)]
+    # the package as it is imported, which may be an installed one
+    folders = (Path(skhalfway.__file__).parent, DOC, ROOT / "examples", ROOT / "benchmarks")
+    files = [path for folder in folders for kind in ("*.py", "*.rst") for path in folder.rglob(kind)]
     named = {
         (number, path.name)
         for path in files
