@@ -157,11 +157,24 @@ def _parsed(place: Path, given: Format, names: Sequence[str], text: Sequence[str
         na_values=["", *given.missing],
         dtype=dict.fromkeys(text, str),
     )
-    if not isinstance(table.index, pd.RangeIndex) or table.shape[1] != len(names):
+    # pandas takes the first values of longer rows for an index, which may be a RangeIndex
+    if not isinstance(table.index, pd.RangeIndex) or max(table.shape[1], _width(place, given)) > len(names):
         raise ValueError(
             f"{place.name} has rows with more values than the {len(names)} names in its first line"
         )
     return table
+
+
+def _width(place: Path, given: Format) -> int:
+    """The number of values in the row below the names; 0 if there is none."""
+    with place.open(encoding="utf-8-sig", newline="") as file:
+        lines = (line for line in file if line.strip(" \t\r\n"))
+        rows = csv.reader(lines, delimiter=given.sep)
+        next(rows, None)
+        try:
+            return len(next(rows, []))
+        except csv.Error:  # a field that is longer than csv takes, which pandas reads
+            return 0
 
 
 def _check_lengths(place: Path, table: Any, given: Format) -> None:

@@ -10,6 +10,8 @@ import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import BaggingClassifier
+from sklearn.feature_selection import SelectorMixin
+from sklearn.frozen import FrozenEstimator
 from sklearn.impute import SimpleImputer
 from sklearn.pipeline import FeatureUnion, Pipeline
 
@@ -23,7 +25,6 @@ from skhalfway._text import shown
 _INSIDE = (
     "best_estimator_",
     "estimator_",
-    "estimator",
     "estimators_",
     "calibrated_classifiers_",
     "_preprocessor",
@@ -151,19 +152,26 @@ def _categories(estimator: Any, names: list[str] | None) -> Iterator[tuple[str, 
             yield from _categories(transformer, names)
     elif isinstance(values := getattr(estimator, "categories_", None), list) and len(values) == len(names):
         yield from zip(names, values, strict=True)
-    elif not isinstance(estimator, BaggingClassifier):  # whose estimators may get other columns
+    elif isinstance(estimator, FrozenEstimator):
+        yield from _categories(estimator.estimator, names)
+    elif not isinstance(estimator, (BaggingClassifier, SelectorMixin)):  # those inside may get other columns
         for attribute in _INSIDE:
             inner = vars(estimator).get(attribute) if hasattr(estimator, "__dict__") else None
             for one in inner if isinstance(inner, (list, tuple, np.ndarray)) else [inner]:
-                if isinstance(one, BaseEstimator) or hasattr(one, "calibrators"):
-                    yield from _categories(one, names)
+                held: Any = getattr(one, "estimator", None) if hasattr(one, "calibrators") else one
+                if isinstance(held, BaseEstimator):
+                    yield from _categories(held, names)
 
 
 def _after(step: Any, names: list[str] | None) -> list[str] | None:
     """Names of the columns behind a step that leaves values as they are; None behind any other step."""
     if names is None or step is None or step == "passthrough":
         return names
-    if isinstance(step, SimpleImputer):
+    if (
+        isinstance(step, SimpleImputer)
+        and hasattr(step, "statistics_")
+        and len(step.statistics_) == len(names)
+    ):
         return [str(name) for name in step.get_feature_names_out(names)]
     return None
 

@@ -141,6 +141,8 @@ def broken_image(path):
         ("t.csv", text(""), None, "cannot be read as CSV: No columns"),
         ("t.csv", text("a,b\n"), None, "has no rows"),
         ("t.csv", text("a,b\n1,2,3\n"), None, "more values than the 2 names"),
+        ("t.csv", text("id,b,y\n1,2,0,\n2,3,1,\n"), None, "more values than the 3 names"),
+        ("t.csv", text("a,b\n0,2,3\n1,5,6\n"), None, "more values than the 2 names"),
         ("t.csv", text("a,b\n1,2\n1,2,3\n"), None, "cannot be read as CSV: .*Expected 2 fields"),
         ("t.csv", text("a,b,c\n1,2,\n\n  \n1,2\n"), None, "line 5 of t.csv has 2 values, .* 3 names"),
         ("t.csv", text("a;b\n1;2\n"), None, "has one column, 'a;b'; .* by ';', pass sep=';'$"),

@@ -8,9 +8,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import make_column_transformer
+from sklearn.feature_selection import RFE
 from sklearn.frozen import FrozenEstimator
+from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV
+from sklearn.multiclass import OneVsRestClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
@@ -69,3 +74,27 @@ def test_the_models_own_columns_are_taken() -> None:
     polars = pytest.importorskip("polars")
     for table in (X, X.astype({"c": "category"}), X.assign(c=X["c"].astype("string")), polars.from_pandas(X)):
         assert AdversarialGenerator(FrozenEstimator(MODEL), eps=0.1).generate(table, Y).shape == X.shape
+
+
+NUMERIC = X[["a", "b"]]
+IMPUTED = make_pipeline(SimpleImputer(), LogisticRegression())
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        GridSearchCV(IMPUTED, {"logisticregression__C": [1, 2]}, cv=2),
+        CalibratedClassifierCV(IMPUTED, cv=2),
+        OneVsRestClassifier(IMPUTED),
+        RFE(IMPUTED, n_features_to_select=1, importance_getter="named_steps.logisticregression.coef_"),
+    ],
+    ids=["search", "calibrated", "one-vs-rest", "selection"],
+)
+def test_what_is_inside_and_not_fitted_is_not_asked(model: Any) -> None:
+    model = model.fit(NUMERIC, Y)
+    assert check_model(model, NUMERIC, Y).accuracy > 0.5
+
+
+def test_what_the_part_before_fitting_knew_does_not_count() -> None:
+    model = CalibratedClassifierCV(fitted(X), cv=2).fit(NUMBERS, Y)
+    assert check_model(model, NUMBERS, Y).accuracy > 0.5
